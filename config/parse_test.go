@@ -1,0 +1,156 @@
+package config_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/grpc-subpool/subpool/config"
+)
+
+// parse reads settings that must be good.
+func parse(t *testing.T, js string) config.Config {
+	t.Helper()
+	c, _, _, err := config.Parse([]byte(js))
+	require.NoError(t, err)
+	return c
+}
+
+// The numbers stand here, not config.Default(): users rely on them.
+func TestAnEmptyObjectIsTheDefaults(t *testing.T) {
+	require.Equal(t, config.Config{
+		MinSize:             1,
+		MaxSize:             4,
+		TargetStreams:       100,
+		Picker:              "least_in_flight",
+		IdleTimeout:         4 * time.Minute,
+		MaxLifetime:         time.Hour,
+		LifetimeJitter:      0.25,
+		DrainTimeout:        0,
+		MaxPending:          2147483647,
+		UnresponsiveTimeout: 0,
+		ResolveInterval:     0,
+	}, parse(t, `{}`))
+}
+
+func TestDefaultIsWhatAnEmptyObjectMeans(t *testing.T) {
+	require.Equal(t, config.Default(), parse(t, `{}`))
+}
+
+// given holds each setting once, so that the tests below see all of them.
+var given = []struct {
+	name, value string
+	want        func(*config.Config)
+}{
+	{"size", `8`, func(c *config.Config) { c.MinSize, c.MaxSize = 8, 8 }},
+	{"minSize", `2`, func(c *config.Config) { c.MinSize = 2 }},
+	{"maxSize", `7`, func(c *config.Config) { c.MaxSize = 7 }},
+	{"targetStreams", `250`, func(c *config.Config) { c.TargetStreams = 250 }},
+	{"picker", `"round_robin"`, func(c *config.Config) { c.Picker = "round_robin" }},
+	{"idleTimeout", `"30s"`, func(c *config.Config) { c.IdleTimeout = 30 * time.Second }},
+	{"maxLifetime", `"10m"`, func(c *config.Config) { c.MaxLifetime = 10 * time.Minute }},
+	{"lifetimeJitter", `0.5`, func(c *config.Config) { c.LifetimeJitter = 0.5 }},
+	{"drainTimeout", `"1.5s"`, func(c *config.Config) { c.DrainTimeout = 1500 * time.Millisecond }},
+	{"maxPending", `0`, func(c *config.Config) { c.MaxPending = 0 }},
+	{"unresponsiveTimeout", `"20s"`, func(c *config.Config) { c.UnresponsiveTimeout = 20 * time.Second }},
+	{"resolveInterval", `"1m"`, func(c *config.Config) { c.ResolveInterval = time.Minute }},
+}
+
+func TestEachSettingChangesItsFieldAndNoOther(t *testing.T) {
+	for _, tt := range given {
+		t.Run(tt.name, func(t *testing.T) {
+			js := fmt.Sprintf(`{%q: %s}`, tt.name, tt.value)
+			require.Equal(t, with(tt.want), parse(t, js))
+		})
+	}
+}
+
+// NewClient's warning and the target's grammar both go by Names.
+func TestNamesListsEverySetting(t *testing.T) {
+	var names []string
+	for _, tt := range given {
+		names = append(names, tt.name)
+	}
+	require.ElementsMatch(t, names, config.Names())
+}
+
+// As in proto3 JSON.
+func TestNullIsTheDefault(t *testing.T) {
+	for _, tt := range given {
+		t.Run(tt.name, func(t *testing.T) {
+			c, given, unknown, err := config.Parse(fmt.Appendf(nil, `{%q: null}`, tt.name))
+			require.NoError(t, err)
+			assert.Equal(t, config.Default(), c)
+			assert.Empty(t, given)
+			assert.Empty(t, unknown)
+		})
+	}
+}
+
+// Null is not given, rather than read as nothing: without the delete of nulls in
+// Parse size would be there, whatever its value.
+func TestANullSizeDoesNotClashWithMinSize(t *testing.T) {
+	require.Equal(t, with(func(c *config.Config) { c.MinSize = 2 }), parse(t, `{"size":null,"minSize":2}`))
+}
+
+func TestDurationsAreProto3JSONOrGo(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want time.Duration
+	}{
+		{"0s", 0},
+		{"0", 0},
+		{"1s", time.Second},
+		{"1.5s", 1500 * time.Millisecond},
+		{"1.000000001s", time.Second + time.Nanosecond},
+		{"1.500000000s", 1500 * time.Millisecond},
+		{"3600s", time.Hour},
+		{"250ms", 250 * time.Millisecond},
+		{"5m", 5 * time.Minute},
+		{"1h30m", 90 * time.Minute},
+		{"2562047h47m16.854775807s", 1<<63 - 1},
+	} {
+		t.Run(tt.text, func(t *testing.T) {
+			c := parse(t, fmt.Sprintf(`{"idleTimeout":%q}`, tt.text))
+			require.Equal(t, tt.want, c.IdleTimeout)
+		})
+	}
+}
+
+// Only size and minSize move maxSize, and only when it was not given.
+func TestSizesBoundTheirPool(t *testing.T) {
+	for _, tt := range []struct {
+		name, settings   string
+		minSize, maxSize int
+	}{
+		{"size is both bounds", `{"size":8}`, 8, 8},
+		{"the smallest size", `{"size":1}`, 1, 1},
+		{"the largest size", `{"size":1024}`, 1024, 1024},
+		{"minSize within the default maxSize", `{"minSize":4}`, 4, 4},
+		{"minSize lifts the default maxSize", `{"minSize":9}`, 9, 9},
+		{"minSize lifts a maxSize of null", `{"minSize":9,"maxSize":null}`, 9, 9},
+		{"minSize 0 sleeps", `{"minSize":0}`, 0, 4},
+		{"maxSize of the default minSize", `{"maxSize":1}`, 1, 1},
+		{"both", `{"minSize":3,"maxSize":5}`, 3, 5},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := parse(t, tt.settings)
+			require.Equal(t, [2]int{tt.minSize, tt.maxSize}, [2]int{c.MinSize, c.MaxSize})
+		})
+	}
+}
+
+// Both lists come out of a map: without slices.Sort(unknown) and
+// slices.Sort(given) in Parse a warning would read differently each time.
+func TestGivenAndUnknownFieldsAreReturnedInOrder(t *testing.T) {
+	js := []byte(`{"zone":1,"targetStreams":5,"Size":2,"maxSize":3,"idle_timeout":"x","picker":null,
+		"a":null,"minSize":2,"maxLifetime":"1s","b":{},"c":[],"d":0,"e":0,"drainTimeout":"1s"}`)
+	c, given, unknown, err := config.Parse(js)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"drainTimeout", "maxLifetime", "maxSize", "minSize", "targetStreams"}, given)
+	assert.Equal(t, []string{"Size", "a", "b", "c", "d", "e", "idle_timeout", "zone"}, unknown)
+	assert.Equal(t, 3, c.MaxSize, "an unknown Size must not become size")
+}

@@ -1,0 +1,122 @@
+package config_test
+
+import (
+	"encoding/json"
+	"math"
+	"math/rand"
+	"reflect"
+	"testing"
+	"testing/quick"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/grpc-subpool/subpool/config"
+)
+
+// anyConfig draws a valid Config, its bounds more often than chance would.
+func anyConfig(r *rand.Rand) config.Config {
+	duration := func() time.Duration {
+		most := []int64{1, int64(time.Second), int64(time.Hour), math.MaxInt64}[r.Intn(4)]
+		return time.Duration(r.Int63n(most))
+	}
+	text, _ := quick.Value(reflect.TypeFor[string](), r)
+	c := config.Config{
+		MaxSize:             1 + r.Intn(config.MaxSubchannels),
+		TargetStreams:       1 + r.Intn(math.MaxInt32),
+		Picker:              "p" + text.String(), // runes of every kind, quotes and < too
+		IdleTimeout:         max(duration(), config.MinInterval) * time.Duration(r.Intn(2)),
+		MaxLifetime:         max(duration(), config.MinInterval) * time.Duration(r.Intn(2)),
+		LifetimeJitter:      []float64{0, r.Float64(), math.SmallestNonzeroFloat64, 1}[r.Intn(4)],
+		DrainTimeout:        duration(),
+		MaxPending:          []int{0, r.Intn(math.MaxInt32), config.NoPendingLimit}[r.Intn(3)],
+		UnresponsiveTimeout: duration(),
+		ResolveInterval:     max(duration(), config.MinInterval) * time.Duration(r.Intn(2)),
+	}
+	c.MinSize = r.Intn(c.MaxSize + 1)
+	return c
+}
+
+// Both ways of writing: by itself, and within a service config, where
+// encoding/json compacts and escapes what MarshalJSON returned.
+func TestAWrittenConfigIsReadBackEqual(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		write func(config.Config) ([]byte, error)
+	}{
+		{"MarshalJSON", config.Config.MarshalJSON},
+		{"json.Marshal", func(c config.Config) ([]byte, error) { return json.Marshal(c) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			same := func(c config.Config) bool {
+				js, err := tt.write(c)
+				require.NoError(t, err)
+				back, _, unknown, err := config.Parse(js)
+				require.NoError(t, err)
+				return back == c && unknown == nil
+			}
+			require.NoError(t, quick.Check(same, &quick.Config{
+				MaxCount: 2000,
+				Values:   func(v []reflect.Value, r *rand.Rand) { v[0] = reflect.ValueOf(anyConfig(r)) },
+			}))
+		})
+	}
+}
+
+// The order is that of the table in the docs, and each name is there: a reader
+// of a logged service config should not have to know the defaults.
+func TestTheDefaultsAreWrittenOut(t *testing.T) {
+	js, err := json.Marshal(config.Default())
+	require.NoError(t, err)
+	require.Equal(t, `{"minSize":1,"maxSize":4,"targetStreams":100,"picker":"least_in_flight",`+
+		`"idleTimeout":"4m0s","maxLifetime":"1h0m0s","lifetimeJitter":0.25,"drainTimeout":"0s",`+
+		`"unresponsiveTimeout":"0s","resolveInterval":"0s"}`, string(js))
+}
+
+// "No limit" has no number that a user would know.
+func TestAMaxPendingIsWrittenOnlyIfItLimits(t *testing.T) {
+	for _, tt := range []struct {
+		maxPending int
+		want       assert.ValueAssertionFunc
+	}{
+		{0, assert.NotNil},
+		{config.NoPendingLimit - 1, assert.NotNil},
+		{config.NoPendingLimit, assert.Nil},
+	} {
+		js, err := with(func(c *config.Config) { c.MaxPending = tt.maxPending }).MarshalJSON()
+		require.NoError(t, err)
+		var written map[string]any
+		require.NoError(t, json.Unmarshal(js, &written))
+		tt.want(t, written["maxPending"], "%d", tt.maxPending)
+	}
+}
+
+// Settings come from service configs, which a resolver may take from the
+// network: whatever they hold, they are refused, or they are good for good.
+func FuzzParse(f *testing.F) {
+	for _, tt := range bad {
+		f.Add([]byte(tt.input))
+	}
+	for _, tt := range given {
+		f.Add([]byte(`{"` + tt.name + `":` + tt.value + `}`))
+		f.Add([]byte(`{"` + tt.name + `": null }`))
+	}
+	f.Add([]byte(`{}`))
+	f.Add([]byte(` {"size":1,"size":2,"Size":3} `))
+	f.Add([]byte(`{"minSize":-0,"lifetimeJitter":-0,"idleTimeout":"+.5s","\u0070icker":"\ud800<\u2028"}`))
+	f.Fuzz(func(t *testing.T, js []byte) {
+		c, _, _, err := config.Parse(js)
+		if err != nil {
+			require.ErrorContains(t, err, "subpool: ")
+			return
+		}
+		require.NoError(t, c.Validate())
+		written, err := json.Marshal(c)
+		require.NoError(t, err)
+		back, _, unknown, err := config.Parse(written)
+		require.NoError(t, err)
+		require.Equal(t, c, back)
+		require.Empty(t, unknown)
+	})
+}
