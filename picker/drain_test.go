@@ -1,0 +1,159 @@
+package picker
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/balancer"
+)
+
+// counted returns a Load and how often it said that it may be empty.
+func counted() (l *Load, empty *int) {
+	empty = new(int)
+	return NewLoad(&Gate{Empty: func() { *empty++ }}), empty
+}
+
+func TestALoadIsDrainedOnlyWhenItDrainsAndIsEmpty(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		draining bool
+		inFlight int
+		want     bool
+	}{
+		{"in service, unused", false, 0, false},
+		{"in service, used", false, 1, false},
+		{"draining, used", true, 1, false},
+		{"draining, much used", true, 1000, false},
+		{"draining, unused", true, 0, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := NewLoad(new(Gate))
+			for range tt.inFlight {
+				require.True(t, l.reserve())
+			}
+			if tt.draining {
+				l.Drain()
+			}
+			assert.Equal(t, tt.want, l.Drained())
+			assert.Equal(t, tt.inFlight, l.InFlight())
+		})
+	}
+}
+
+// The policy drains again what its settings already drained.
+func TestToDrainTwiceIsToDrainOnce(t *testing.T) {
+	l := NewLoad(new(Gate))
+	l.Drain()
+	l.Drain()
+	assert.True(t, l.Drained())
+	assert.False(t, l.reserve())
+}
+
+// In service the count meets 0 all the time: a wake for each would be one for
+// nearly every RPC.
+func TestALoadInServiceNeverSaysThatItIsEmpty(t *testing.T) {
+	l, empty := counted()
+	l.reserve()
+	l.done(balancer.DoneInfo{})
+	require.Zero(t, *empty)
+}
+
+func TestTheLastRPCOfADrainingLoadSaysSo(t *testing.T) {
+	l, empty := counted()
+	l.reserve()
+	l.reserve()
+	l.Drain()
+	l.done(balancer.DoneInfo{})
+	assert.Equal(t, 0, *empty, "one is still in flight")
+	l.done(balancer.DoneInfo{Err: errUnavailable})
+	assert.Equal(t, 1, *empty)
+}
+
+// A reserve that is about to fail keeps the count up for a moment. If the last
+// RPC ends in that moment it finds no empty Load, so the undo must say it: with
+// a bare l.word.Add in notable, instead of l.release, nobody ever would.
+func TestAFailedReserveThatOutlastsTheLastRPCSaysThatTheLoadIsEmpty(t *testing.T) {
+	l, empty := counted()
+	l.reserve()
+	l.Drain()
+	w := l.word.Add(oneStart | 1) // the first half of a reserve
+	l.done(balancer.DoneInfo{})
+	assert.Equal(t, 0, *empty, "a count that is up hides that none is in flight")
+	assert.False(t, l.notable(w)) // its second half
+	assert.Equal(t, 1, *empty)
+	assert.True(t, l.Drained())
+}
+
+// A race is many RPCs on one Load while its connection is retired.
+type race struct {
+	*testing.T
+	*Load
+	entered atomic.Int64  // RPCs that got in, each counted before it leaves
+	woken   chan struct{} // onEmpty was called
+	callers sync.WaitGroup
+}
+
+func newRace(t *testing.T) *race {
+	r := &race{T: t, woken: make(chan struct{}, 1)}
+	r.Load = NewLoad(&Gate{Empty: func() {
+		select {
+		case r.woken <- struct{}{}:
+		default: // the shell will look anyway
+		}
+	}})
+	return r
+}
+
+// call makes RPCs until none gets in, and then tries some more.
+func (r *race) call() {
+	for refused := 0; refused < 3; {
+		if !r.reserve() {
+			refused++
+			continue
+		}
+		if r.entered.Add(1)%8 == 0 {
+			runtime.Gosched() // or retire would wait for the end of a time slice
+		}
+		r.done(balancer.DoneInfo{})
+	}
+}
+
+// retire is what the policy does: drain, look, and look again when told to. It
+// returns how many RPCs had got in when the Load was drained. If the callers are
+// gone nobody is left to tell: one of them must have.
+func (r *race) retire() int64 {
+	left := make(chan struct{})
+	go func() { r.callers.Wait(); close(left) }()
+	r.Drain()
+	for !r.Drained() {
+		select {
+		case <-r.woken:
+		case <-left:
+			require.NotEmpty(r, r.woken, "the last RPC has left and nobody was told")
+		}
+	}
+	entered := r.entered.Load()
+	<-left
+	return entered
+}
+
+// Draining and empty is one fact in one word. With a reserve that first checks
+// and then adds, an RPC slips in between and is cut with its connection; with a
+// bare l.word.Add in notable the policy would wait for ever.
+func TestNoRPCGetsIntoALoadThatWasDrained(t *testing.T) {
+	for round := range 50_000 {
+		r := newRace(t)
+		var started sync.WaitGroup
+		for range 1 + round%4 {
+			started.Add(1)
+			r.callers.Go(func() { started.Done(); r.call() })
+		}
+		started.Wait()
+		require.Equal(t, r.retire(), r.entered.Load())
+		require.True(t, r.Drained(), "drained is for ever")
+	}
+}

@@ -1,0 +1,79 @@
+package picker
+
+import "sync/atomic"
+
+// A Gate is what the connections of one pool share: how they wake it, and the
+// RPCs that wait outside because every connection is full. The functions may be
+// nil; they are called with locks of gRPC held and must not block.
+type Gate struct {
+	Empty    func() // a draining connection may have become empty
+	Pressure func() // a connection carries what Load.Watch said, or an RPC is held
+	Room     func() // places came free that held RPCs may take
+
+	holding atomic.Bool           // of the picker that is built next
+	crowd   atomic.Pointer[crowd] // of the present picker; nil before Open
+}
+
+// A crowd is the RPCs that one picker holds. It belongs to that picker: counts of
+// an outdated one must not get mixed up with those of its successor.
+type crowd struct {
+	waiting atomic.Int64
+	freed   atomic.Int64 // places that came free meanwhile
+}
+
+// Hold says whether the next picker holds RPCs for which there is no room, because
+// a connection is on its way. Otherwise they wait in the least loaded connection.
+// It belongs to the picker, for one that is outdated does not know the connection
+// that came.
+func (g *Gate) Hold(on bool) { g.holding.Store(on) }
+
+// Waiting returns how many RPCs the present picker holds. It overestimates: a
+// cancelled one is not seen to go.
+func (g *Gate) Waiting() int {
+	if c := g.crowd.Load(); c != nil {
+		return int(c.waiting.Load())
+	}
+	return 0
+}
+
+// Open starts a new crowd. It comes before a new picker is built: when that is
+// published each held RPC picks again, and is counted again if it is held again.
+func (g *Gate) Open() { g.crowd.Store(new(crowd)) }
+
+// room counts a place that came free, and tells the pool of the first one and
+// when they are enough.
+func (g *Gate) room() {
+	c := g.crowd.Load()
+	if c == nil {
+		return
+	}
+	waiting := c.waiting.Load()
+	if waiting == 0 {
+		return
+	}
+	if n := c.freed.Add(1); n == 1 || n == enough(waiting) {
+		call(g.Room)
+	}
+}
+
+// Freed reports whether places came free that held RPCs may take, and whether so
+// many that it is worth a publication at once.
+func (g *Gate) Freed() (some, many bool) {
+	c := g.crowd.Load()
+	if c == nil {
+		return false, false
+	}
+	waiting, freed := c.waiting.Load(), c.freed.Load()
+	return waiting > 0 && freed > 0, waiting > 0 && freed >= enough(waiting)
+}
+
+// enough is an eighth of the waiting RPCs: each publication makes all of them pick
+// again, and one for each place that comes free would cost the square of their
+// number (the objection in gRFC A105).
+func enough(waiting int64) int64 { return max(1, waiting/8) }
+
+func call(f func()) {
+	if f != nil {
+		f()
+	}
+}

@@ -1,0 +1,50 @@
+package picker
+
+import (
+	"math/rand/v2"
+
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/balancer/base"
+)
+
+type leastInFlightBuilder struct{}
+
+func (leastInFlightBuilder) Build(info base.PickerBuildInfo) balancer.Picker {
+	if len(info.ReadySCs) == 0 {
+		return base.NewErrPicker(balancer.ErrNoSubConnAvailable)
+	}
+	return &leastInFlight{poolOf(info)}
+}
+
+// leastInFlight takes the less loaded of two connections drawn at random: near
+// the spread of a full scan at a cost that does not grow with the pool, and
+// without the herd that follows a scan's single winner.
+type leastInFlight struct{ pool }
+
+func (p *leastInFlight) Pick(balancer.PickInfo) (balancer.PickResult, error) {
+	if len(p.conns) == 1 {
+		return p.any(0)
+	}
+	i, j := twoOf(uint64(len(p.conns)), rand.Uint64())
+	a := &p.conns[i]
+	if n := a.cost(); n != 0 {
+		if b := &p.conns[j]; b.cost() < n { // on a tie a, which is as random as b
+			a = b
+		}
+	}
+	if a.reserve() {
+		return a.result, nil
+	}
+	return p.any(int(i))
+}
+
+// twoOf draws two different indexes below n, at least 2, from one random number.
+// n is at most 2³¹.
+func twoOf(n, random uint64) (i, j uint64) {
+	i = random & (1<<32 - 1) * n >> 32
+	j = i + 1 + random>>32*(n-1)>>32
+	if j >= n {
+		j -= n
+	}
+	return i, j
+}

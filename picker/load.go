@@ -1,0 +1,208 @@
+package picker
+
+import (
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/status"
+)
+
+// A word's low 31 bits count RPCs in flight; the bit above them is set once the
+// connection drains and never cleared; the high half counts all RPCs that ever
+// started, modulo 2³².
+const (
+	inFlightMask = 1<<31 - 1
+	drainingBit  = 1 << 31
+	oneStart     = 1 << 32
+)
+
+// cacheLine is two lines of 64 bytes: processors fetch them in pairs.
+const cacheLine = 128
+
+// A Load counts the RPCs that one connection carries. It belongs to the
+// connection, not to the subchannel: after a reconnect the old connection's
+// RPCs live on, and counted together they would make the new one look full.
+//
+// All methods may be called concurrently. None takes a lock, none allocates.
+type Load struct {
+	_ [cacheLine]byte
+	// word holds the draining bit and the count, so that "draining and none in
+	// flight" is one atomic fact: once it is seen, no pick can undo it. It counts
+	// starts too, so that idleness is seen without a clock read in each pick.
+	word atomic.Uint64
+	// penalty holds RPCs that ended UNAVAILABLE: how many (low half), and the
+	// second for which that is true (high half).
+	penalty atomic.Uint64
+	_       [cacheLine - 16]byte
+
+	limit atomic.Uint32 // RPCs that may be in flight
+	watch atomic.Uint32 // RPCs in flight from which on the pool is told
+	// A count from alert on needs a closer look when it went up, from brink on
+	// when it went down. Usually only the draining bit takes it there.
+	alert, brink atomic.Uint32
+
+	gate *Gate
+	done func(balancer.DoneInfo) // made once, so that a pick allocates nothing
+}
+
+// NewLoad returns the Load of a new connection of the pool that g stands for.
+func NewLoad(g *Gate) *Load {
+	l := &Load{gate: g}
+	l.limit.Store(inFlightMask)
+	l.Watch(0)
+	l.done = func(info balancer.DoneInfo) {
+		if info.Err != nil && status.Code(info.Err) == codes.Unavailable {
+			l.penalize()
+		}
+		l.release()
+	}
+	return l
+}
+
+// Drain makes every later pick of this connection fail. Pickers that still hold
+// it take another.
+func (l *Load) Drain() { l.word.Or(drainingBit) }
+
+// Drained reports whether the connection drains and carries no RPC. Once that was
+// so, none can get in any more.
+func (l *Load) Drained() bool { return uint32(l.word.Load()) == drainingBit }
+
+// InFlight returns the number of RPCs that the connection carries.
+func (l *Load) InFlight() int { return int(l.word.Load() & inFlightMask) }
+
+// Starts returns how many RPCs the connection ever carried, modulo 2³².
+func (l *Load) Starts() uint32 { return uint32(l.word.Load() >> 32) }
+
+// Watch asks for Gate.Pressure from n RPCs in flight on; 0 asks for none. It must
+// not be called concurrently with itself or SetLimit.
+func (l *Load) Watch(n int) {
+	if n <= 0 || n > inFlightMask {
+		n = inFlightMask
+	}
+	l.watch.Store(uint32(n))
+	l.rearm()
+}
+
+// SetLimit makes the connection full at n RPCs in flight. Those above it stay.
+func (l *Load) SetLimit(n int) {
+	l.limit.Store(uint32(min(max(n, 0), inFlightMask)))
+	l.rearm()
+}
+
+func (l *Load) rearm() {
+	limit := l.limit.Load()
+	setIfNew(&l.alert, min(limit+1, l.watch.Load()))
+	setIfNew(&l.brink, max(limit, 1)-1)
+}
+
+// setIfNew spares the cores that read the word a miss when nothing changes.
+func setIfNew(word *atomic.Uint32, n uint32) {
+	if word.Load() != n {
+		word.Store(n)
+	}
+}
+
+// reserve counts an RPC in, unless the connection drains or is full. It adds
+// before it checks: checking first, racing picks could overfill, or slip in after
+// the count was seen at 0.
+func (l *Load) reserve() bool {
+	w := l.word.Add(oneStart | 1)
+	return uint32(w) < l.alert.Load() || l.notable(w)
+}
+
+// notable is apart so that the compiler inlines reserve.
+func (l *Load) notable(w uint64) bool {
+	n := uint32(w)
+	if n&drainingBit != 0 || n > l.limit.Load() {
+		l.release()
+		return false
+	}
+	if n >= l.watch.Load() {
+		call(l.gate.Pressure)
+	}
+	return true
+}
+
+// force is reserve for a connection that may be full: gRPC queues the RPC there.
+func (l *Load) force() bool {
+	if l.word.Add(oneStart|1)&drainingBit != 0 {
+		l.release()
+		return false
+	}
+	return true
+}
+
+// release takes one RPC out. The undo of a failed reserve comes this way too:
+// the shell may have looked while the count was up, and needs to look again.
+func (l *Load) release() {
+	if n := uint32(l.word.Add(^uint64(0))); n >= l.brink.Load() {
+		l.freed(n)
+	}
+}
+
+func (l *Load) freed(n uint32) {
+	switch {
+	case n == drainingBit:
+		call(l.gate.Empty)
+	case n < l.limit.Load():
+		l.gate.room()
+	}
+}
+
+// cost is what least_in_flight compares: the RPCs in flight, and for a while
+// those that failed. It is split so that the compiler inlines the usual case.
+func (l *Load) cost() uint64 {
+	n := l.word.Load() & inFlightMask
+	if p := l.penalty.Load(); p != 0 {
+		n += l.failed(p)
+	}
+	return n
+}
+
+// failed reads the clock, which only a connection with failures has to pay.
+func (l *Load) failed(p uint64) uint64 {
+	n := decayed(p, unixSecond())
+	if n == 0 {
+		l.penalty.CompareAndSwap(p, 0) // no more clock reads; a failure meanwhile wins
+	}
+	return n
+}
+
+// penalize reads the clock after the penalty that it adds to: the other way
+// round it could look as if the clock had been set back.
+func (l *Load) penalize() {
+	for {
+		p := l.penalty.Load()
+		second := unixSecond()
+		if l.penalty.CompareAndSwap(p, uint64(second)<<32|(decayed(p, second)+1)) {
+			return
+		}
+	}
+}
+
+// decayed returns how many failures of penalty still count: half of them go
+// with each second that begins. If the clock was set back, all are forgiven.
+func decayed(penalty uint64, second uint32) uint64 {
+	return penalty & (1<<32 - 1) >> (second - uint32(penalty>>32))
+}
+
+func unixSecond() uint32 { return uint32(time.Now().Unix()) }
+
+// place is what an address tells about its READY connection.
+type place struct {
+	load  *Load
+	order int
+}
+
+type placeKey struct{}
+
+// WithLoad returns addr with the Load of its connection, and the connection's
+// place in the order in which round_robin goes round. The subpool policy calls
+// it for each connection that it hands to a picker builder.
+func WithLoad(addr resolver.Address, l *Load, order int) resolver.Address {
+	addr.Attributes = addr.Attributes.WithValue(placeKey{}, place{l, order})
+	return addr
+}

@@ -1,0 +1,183 @@
+package picker
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// fail ends that many RPCs on l with err.
+func fail(l *Load, rpcs int, err error) {
+	for range rpcs {
+		l.reserve()
+		l.done(balancer.DoneInfo{Err: err})
+	}
+}
+
+var errUnavailable = status.Error(codes.Unavailable, "refused")
+
+// A bubble's clock begins on a full second. It is seconds that begin, not those
+// that have passed since: the clock is read once per RPC, and without fractions.
+func TestAFailureCountsHalfWithEachSecondThatBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLoad(new(Gate))
+		time.Sleep(900 * time.Millisecond)
+		fail(l, 10, errUnavailable)
+		for _, then := range []struct {
+			after time.Duration
+			want  uint64
+		}{
+			{99 * time.Millisecond, 10},
+			{time.Millisecond, 5},
+			{999 * time.Millisecond, 5},
+			{time.Millisecond, 2},
+			{time.Second, 1},
+			{time.Second, 0},
+		} {
+			time.Sleep(then.after)
+			require.Equal(t, then.want, l.cost(), "%v after", then.after)
+		}
+	})
+}
+
+// Each new failure adds to what is left of those before.
+func TestFailuresAddUpWhileTheyDecay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLoad(new(Gate))
+		for _, want := range []uint64{100, 150, 175, 187, 193, 196, 198, 199, 199, 199} {
+			fail(l, 100, errUnavailable)
+			require.Equal(t, want, l.cost())
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+func TestFailuresCountBesideTheRPCsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLoad(new(Gate))
+		l.reserve()
+		fail(l, 2, errUnavailable)
+		assert.Equal(t, uint64(3), l.cost())
+		assert.Equal(t, 1, l.InFlight(), "what failed is no longer in flight")
+	})
+}
+
+// UNAVAILABLE is what a broken connection or server gives; the others are
+// answers.
+func TestOnlyUnavailableIsAFailureOfTheConnection(t *testing.T) {
+	for code := codes.OK; code <= codes.Unauthenticated; code++ {
+		t.Run(code.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := NewLoad(new(Gate))
+				fail(l, 1, status.Error(code, "told by the server"))
+				want := uint64(0)
+				if code == codes.Unavailable {
+					want = 1
+				}
+				require.Equal(t, want, l.cost())
+			})
+		})
+	}
+}
+
+func TestAnErrorIsJudgedByItsStatusHoweverItIsWrapped(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		want uint64
+	}{
+		{"no status", errors.New("unavailable"), 0},
+		{"wrapped", fmt.Errorf("rpc: %w", errUnavailable), 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := NewLoad(new(Gate))
+				fail(l, 1, tt.err)
+				require.Equal(t, tt.want, l.cost())
+			})
+		})
+	}
+}
+
+// Without the CompareAndSwap in failed every pick would read the clock for ever
+// on a connection that failed once.
+func TestAPenaltyThatDecayedIsRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLoad(new(Gate))
+		fail(l, 1, errUnavailable)
+		time.Sleep(time.Second)
+		l.cost()
+		require.Zero(t, l.penalty.Load())
+	})
+}
+
+// A pick that found an old penalty must not remove the new one: with a Store in
+// failed, instead of the CompareAndSwap, it would.
+func TestAFailureMeanwhileIsNotRemovedWithAPenaltyThatDecayed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLoad(new(Gate))
+		fail(l, 1, errUnavailable)
+		found := l.penalty.Load()
+		time.Sleep(time.Second)
+		fail(l, 1, errUnavailable)
+		assert.Zero(t, l.failed(found))
+		assert.Equal(t, uint64(1), l.cost())
+	})
+}
+
+func TestDecayedHalvesOncePerSecondAndForgivesTheFuture(t *testing.T) {
+	const now = 1_000_000_000
+	for _, tt := range []struct {
+		name         string
+		count        uint64
+		second       uint32
+		later, wants uint64
+	}{
+		{"at once", 8, now, 0, 8},
+		{"a second later", 8, now, 1, 4},
+		{"an odd number", 7, now, 1, 3},
+		{"the last one", 1, now, 1, 0},
+		{"at the end of the halving", 1<<32 - 1, now, 31, 1},
+		{"after the end", 1<<32 - 1, now, 32, 0},
+		{"after as many seconds as a word has bits", 1<<32 - 1, now, 64, 0},
+		{"years later", 1<<32 - 1, now, 1 << 30, 0},
+		{"across the end of 32 bits, in 2106", 8, 1<<32 - 1, 1, 4},
+		{"the clock set back a second", 8, now, 1<<32 - 1, 0},
+		{"the clock set back an hour", 8, now, 1<<32 - 3600, 0},
+		{"never any", 0, 0, now, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			at := tt.second + uint32(tt.later)
+			require.Equal(t, tt.wants, decayed(uint64(tt.second)<<32|tt.count, at))
+		})
+	}
+}
+
+// Kept, a penalty from a clock that ran an hour ahead would stay for that hour.
+func TestFailuresAreForgivenWhenTheClockIsSetBack(t *testing.T) {
+	l := NewLoad(new(Gate))
+	hourAhead := unixSecond() + 3600
+	l.penalty.Store(uint64(hourAhead)<<32 | 8)
+	assert.Zero(t, l.cost())
+	assert.Zero(t, l.penalty.Load())
+}
+
+// Picks on one connection write its word; on a cache line that it shares, they
+// would slow down those on the neighbour. Lines are fetched in pairs, so it takes
+// 128 bytes to whatever the heap has on either side.
+func TestNoTwoLoadsShareACacheLine(t *testing.T) {
+	var l Load
+	before := unsafe.Offsetof(l.word)
+	after := unsafe.Sizeof(l) - unsafe.Offsetof(l.penalty) - unsafe.Sizeof(l.penalty)
+	assert.GreaterOrEqual(t, before, uintptr(128))
+	assert.GreaterOrEqual(t, after, uintptr(128))
+}

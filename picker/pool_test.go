@@ -1,0 +1,187 @@
+package picker_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/balancer/base"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/status"
+
+	"github.com/grpc-subpool/subpool/picker"
+)
+
+// builtIn are the pickers that need nobody to register them.
+var builtIn = []string{picker.LeastInFlight, picker.RoundRobin}
+
+// ended and unavailable are how an RPC may end.
+var (
+	ended       = balancer.DoneInfo{}
+	unavailable = balancer.DoneInfo{Err: status.Error(codes.Unavailable, "refused")}
+)
+
+// A subConn stands for a READY connection; who calls a method of it has no
+// business to.
+type subConn struct {
+	balancer.SubConn
+	id int
+}
+
+// A pool is READY connections as the subpool policy hands them to a builder.
+type pool struct {
+	loads []*picker.Load
+	info  base.PickerBuildInfo
+}
+
+func newPool(n int) *pool {
+	p := &pool{info: base.PickerBuildInfo{ReadySCs: make(map[balancer.SubConn]base.SubConnInfo)}}
+	for id := range n {
+		p.add(id, id)
+	}
+	return p
+}
+
+// add makes a connection with that place in the order of round_robin.
+func (p *pool) add(id, order int) {
+	l := picker.NewLoad(new(picker.Gate))
+	addr := picker.WithLoad(resolver.Address{Addr: "server:443"}, l, order)
+	p.info.ReadySCs[&subConn{id: id}] = base.SubConnInfo{Address: addr}
+	p.loads = append(p.loads, l)
+}
+
+func (p *pool) build(name string) balancer.Picker { return picker.Builder(name).Build(p.info) }
+
+// hold puts that many RPCs on the i-th connection, by way of a picker that has
+// no other.
+func (p *pool) hold(t testing.TB, i, rpcs int) (end func(balancer.DoneInfo)) {
+	addr := picker.WithLoad(resolver.Address{}, p.loads[i], 0)
+	only := picker.Builder(picker.RoundRobin).Build(base.PickerBuildInfo{
+		ReadySCs: map[balancer.SubConn]base.SubConnInfo{&subConn{id: i}: {Address: addr}},
+	})
+	var done []func(balancer.DoneInfo)
+	for range rpcs {
+		_, d := pick(t, only)
+		done = append(done, d)
+	}
+	return func(info balancer.DoneInfo) {
+		for _, d := range done {
+			d(info)
+		}
+	}
+}
+
+// pick starts an RPC, which must find a connection.
+func pick(t testing.TB, p balancer.Picker) (id int, done func(balancer.DoneInfo)) {
+	t.Helper()
+	res, err := p.Pick(balancer.PickInfo{})
+	require.NoError(t, err)
+	return res.SubConn.(*subConn).id, res.Done
+}
+
+// picks makes that many RPCs, one after the other, and counts them by connection.
+func picks(t testing.TB, p balancer.Picker, rpcs int) map[int]int {
+	t.Helper()
+	count := make(map[int]int)
+	for range rpcs {
+		id, done := pick(t, p)
+		count[id]++
+		done(ended)
+	}
+	return count
+}
+
+// forEachBuiltIn runs a test of what holds for every picker.
+func forEachBuiltIn(t *testing.T, test func(t *testing.T, name string)) {
+	for _, name := range builtIn {
+		t.Run(name, func(t *testing.T) { test(t, name) })
+	}
+}
+
+func TestWithoutReadyConnectionsRPCsWait(t *testing.T) {
+	forEachBuiltIn(t, func(t *testing.T, name string) {
+		_, err := newPool(0).build(name).Pick(balancer.PickInfo{})
+		require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
+	})
+}
+
+// The policy publishes a new picker before it drains, so that gRPC, told to
+// wait, finds that one at once. Any other error would fail the RPC.
+func TestIfAllConnectionsDrainRPCsWaitForTheNextPicker(t *testing.T) {
+	forEachBuiltIn(t, func(t *testing.T, name string) {
+		for n := 1; n <= 4; n++ {
+			p := newPool(n)
+			built := p.build(name)
+			for _, l := range p.loads {
+				l.Drain()
+			}
+			_, err := built.Pick(balancer.PickInfo{})
+			require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable, "%d connections", n)
+		}
+	})
+}
+
+// The one that drains is the only one without load, which would attract every
+// RPC. It starts to drain after the picker was built, as it does in the policy.
+func TestADrainingConnectionIsNeverPicked(t *testing.T) {
+	forEachBuiltIn(t, func(t *testing.T, name string) {
+		for n := 2; n <= 4; n++ {
+			p := newPool(n)
+			built := p.build(name)
+			for i := 1; i < n; i++ {
+				p.hold(t, i, 1)
+			}
+			p.loads[0].Drain()
+			require.NotContains(t, picks(t, built, 1000), 0, "of %d connections", n)
+		}
+	})
+}
+
+func TestPicksThatADrainingConnectionRefusedAreNotCounted(t *testing.T) {
+	forEachBuiltIn(t, func(t *testing.T, name string) {
+		p := newPool(3)
+		built := p.build(name)
+		p.loads[0].Drain()
+		picks(t, built, 1000)
+		require.Zero(t, p.loads[0].InFlight())
+	})
+}
+
+func TestAnRPCIsInFlightFromPickToDone(t *testing.T) {
+	forEachBuiltIn(t, func(t *testing.T, name string) {
+		p := newPool(1)
+		built := p.build(name)
+		_, done := pick(t, built)
+		_, done2 := pick(t, built)
+		assert.Equal(t, 2, p.loads[0].InFlight())
+		done(unavailable)
+		assert.Equal(t, 1, p.loads[0].InFlight())
+		done2(ended)
+		assert.Equal(t, 0, p.loads[0].InFlight())
+	})
+}
+
+// The set of connections changes all the time; their RPCs live on.
+func TestANewPickerKnowsTheRPCsOfTheOldOne(t *testing.T) {
+	p := newPool(2)
+	old := p.build(picker.LeastInFlight)
+	busy, _ := pick(t, old)
+	require.NotContains(t, picks(t, p.build(picker.LeastInFlight), 100), busy)
+}
+
+// A failure, and the clock that is read after it, must not allocate either. A
+// Done made in Pick, rather than l.done made once in NewLoad, does.
+func TestAPickAllocatesNothing(t *testing.T) {
+	forEachBuiltIn(t, func(t *testing.T, name string) {
+		p := newPool(4)
+		built := p.build(name)
+		for _, end := range []balancer.DoneInfo{ended, unavailable} {
+			require.Zero(t, testing.AllocsPerRun(1000, func() {
+				res, _ := built.Pick(balancer.PickInfo{})
+				res.Done(end)
+			}), "%v", end.Err)
+		}
+	})
+}

@@ -1,0 +1,53 @@
+package picker
+
+import (
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/balancer/base"
+)
+
+// wrapped makes the pickers of a foreign builder count what they pick.
+type wrapped struct{ base.PickerBuilder }
+
+func (w wrapped) Build(info base.PickerBuildInfo) balancer.Picker {
+	p := &wrappedPicker{w.PickerBuilder.Build(info), make(map[balancer.SubConn]*Load, len(info.ReadySCs)), poolOf(info)}
+	for sc, sci := range info.ReadySCs {
+		if pl, ok := sci.Address.Attributes.Value(placeKey{}).(place); ok {
+			p.loads[sc] = pl.load
+		}
+	}
+	return p
+}
+
+type wrappedPicker struct {
+	balancer.Picker
+	loads map[balancer.SubConn]*Load // never written after Build
+	pool
+}
+
+func (p *wrappedPicker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
+	res, err := p.Picker.Pick(info)
+	if err != nil {
+		return res, err
+	}
+	l := p.loads[res.SubConn]
+	if l == nil {
+		return res, nil // not one of ours: gRPC says what is wrong with it
+	}
+	if !l.reserve() {
+		// It drains or is full. The foreign picker must hear that its pick came
+		// to nothing.
+		if res.Done != nil {
+			res.Done(balancer.DoneInfo{})
+		}
+		return p.any(0)
+	}
+	if theirs := res.Done; theirs != nil {
+		res.Done = func(info balancer.DoneInfo) {
+			theirs(info)
+			l.done(info)
+		}
+	} else {
+		res.Done = l.done
+	}
+	return res, nil
+}
