@@ -1,0 +1,87 @@
+// Package balancer is the subpool load-balancing policy: it opens several
+// subchannels to each endpoint, keeps them alive, renews them, and gives the
+// READY ones to a picker.
+//
+// What should happen is decided by pure state machines: a slot is one
+// subchannel's life, an endpoint is the duplicates of one address. The pool is
+// the shell around them: it has the one mutex and the one timer, feeds them what
+// gRPC reports, and makes all calls into gRPC.
+package balancer
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/grpclog"
+	"google.golang.org/grpc/serviceconfig"
+
+	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/picker"
+)
+
+// Name is the name of the policy in a service config.
+const Name = "subpool"
+
+var logger = grpclog.Component("subpool")
+
+// NewBuilder returns the builder of the policy, for balancer.Register.
+func NewBuilder() balancer.Builder { return builder{} }
+
+type builder struct{}
+
+func (builder) Name() string { return Name }
+
+func (builder) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balancer.Balancer {
+	return newPool(cc, opts.Target.String())
+}
+
+// ParseConfig implements balancer.ConfigParser. The error of bad settings names
+// the field, the value and the bound. Fields that it does not know are ignored,
+// as the interface asks, but logged once.
+func (builder) ParseConfig(js json.RawMessage) (serviceconfig.LoadBalancingConfig, error) {
+	cfg, given, unknown, err := config.Parse(js)
+	if err != nil {
+		return nil, err
+	}
+	if picker.Builder(cfg.Picker) == nil {
+		return nil, fmt.Errorf("subpool: picker: %q, must be one of %s", cfg.Picker, strings.Join(picker.Names(), ", "))
+	}
+	for _, name := range unknown {
+		warnOnce("unknown setting %.64q is ignored; known are %s", name, strings.Join(config.Names(), ", "))
+	}
+	for _, name := range given {
+		if slices.Contains(inert, name) {
+			warnOnce("setting %q is valid but has no effect in this version", name)
+		}
+	}
+	return &cfg, nil
+}
+
+// inert lists the settings whose mechanism is still to come.
+var inert = []string{
+	"drainTimeout", "maxPending", "unresponsiveTimeout",
+}
+
+// warned holds the warnings that were given: a service config is parsed again
+// with each answer of the resolver. It is bounded, for the resolver may be
+// fed by a stranger.
+var warned struct {
+	sync.Mutex
+	messages []string
+}
+
+const maxWarnings = 100
+
+func warnOnce(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	warned.Lock()
+	defer warned.Unlock()
+	if len(warned.messages) < maxWarnings && !slices.Contains(warned.messages, msg) {
+		warned.messages = append(warned.messages, msg)
+		logger.Warning("subpool: ", msg)
+	}
+}

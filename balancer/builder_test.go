@@ -1,0 +1,62 @@
+package balancer
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/balancer"
+)
+
+// parse returns the warnings that come with settings, of which earlier tests
+// gave none.
+func parse(t *testing.T, js string) (warnings []string, err error) {
+	t.Cleanup(func() { warned.messages = nil })
+	warned.messages = nil
+	_, err = NewBuilder().(balancer.ConfigParser).ParseConfig([]byte(js))
+	return warned.messages, err
+}
+
+func TestAnUnknownPickerIsAnErrorThatNamesTheKnown(t *testing.T) {
+	_, err := parse(t, `{"picker":"pick_first"}`)
+	require.EqualError(t, err, `subpool: picker: "pick_first", must be one of counted, least_in_flight, round_robin`)
+}
+
+func TestAMisspeltSettingIsWarnedOf(t *testing.T) {
+	warnings, err := parse(t, `{"maxsize":8}`)
+	require.NoError(t, err)
+	require.Len(t, warnings, 1)
+	require.Contains(t, warnings[0], `unknown setting "maxsize" is ignored; known are size, minSize, maxSize, `)
+}
+
+func TestASettingWithoutEffectIsWarnedOf(t *testing.T) {
+	for setting, want := range map[string]int{
+		`{}`:                              0,
+		`{"size":8}`:                      0,
+		`{"minSize":8,"maxSize":8}`:       0,
+		`{"minSize":8,"maxSize":9}`:       0,
+		`{"picker":"round_robin"}`:        0,
+		`{"maxLifetime":"1s"}`:            0,
+		`{"lifetimeJitter":1}`:            0,
+		`{"targetStreams":1}`:             0,
+		`{"idleTimeout":"1s"}`:            0,
+		`{"drainTimeout":"1s"}`:           1,
+		`{"maxPending":1}`:                1,
+		`{"unresponsiveTimeout":"1s"}`:    1,
+		`{"resolveInterval":"1s"}`:        0,
+		`{"unknown":1,"maxPending":"no"}`: 0, // an error instead
+	} {
+		warnings, _ := parse(t, setting)
+		require.Len(t, warnings, want, setting)
+	}
+}
+
+func TestAWarningIsGivenOnceAndNotWithoutEnd(t *testing.T) {
+	t.Cleanup(func() { warned.messages = nil })
+	for i := range 1000 {
+		warnOnce("unknown %d", i)
+		warnOnce("unknown %d", 0)
+	}
+	require.Len(t, warned.messages, maxWarnings)
+	require.Equal(t, fmt.Sprint("unknown ", maxWarnings-1), warned.messages[maxWarnings-1])
+}

@@ -1,0 +1,256 @@
+package balancer
+
+import (
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
+
+	"github.com/grpc-subpool/subpool/config"
+)
+
+// An endpoint is the duplicates of one server address, as a pure state machine:
+// how many there are against how many there should be, and which of them may
+// dial. Events report what happened; plan compares the facts and says what to do
+// next, so an event that is late, repeated or out of turn does no harm.
+type endpoint struct {
+	cfg     *config.Config
+	removed bool    // by the resolver: only waits for its RPCs to end
+	slots   []*slot // in service or on their way there, oldest first
+	leaving []*slot // draining
+	retired []*slot // draining since the last plan
+	gone    []*slot // closed since the last plan
+	won     []*slot // connected since the last plan
+
+	limit  int    // of streams per connection, of the server
+	window window // of demand
+	kept   window // of sizes that other settings wanted
+	demand int    // when it was last sampled
+	awake  bool   // somebody used the pool of late: with minSize 0 one slot stays
+	attempts
+	down bool // a whole round failed, and none is ready since (gRFC A62)
+
+	addresses int // how many alternatives there are
+	newSlot   func() *slot
+	random    func() float64 // 0 to 1
+}
+
+// effects is what plan wants done, in this order.
+type effects struct {
+	dial    []dial  // connect
+	drain   []*slot // unpublish, then shut down when empty
+	won     []*slot // shut down what lost the race
+	shut    []*slot // shut down
+	resolve bool    // ask the resolver for news
+}
+
+// dial is the start of one lane.
+type dial struct {
+	*slot
+	lane int
+}
+
+func (fx *effects) add(more effects) {
+	fx.dial = append(fx.dial, more.dial...)
+	fx.drain = append(fx.drain, more.drain...)
+	fx.won = append(fx.won, more.won...)
+	fx.shut = append(fx.shut, more.shut...)
+	fx.resolve = fx.resolve || more.resolve
+}
+
+func (fx *effects) none() bool { return len(fx.dial)+len(fx.drain)+len(fx.shut) == 0 }
+
+// up reports a new connection of s, by this lane.
+func (e *endpoint) up(s *slot, lane int, now time.Time) bool {
+	if !s.up(now, e.random()) {
+		return false
+	}
+	s.race.win(lane)
+	e.won = append(e.won, s)
+	e.sinceUp = 0
+	if e.flappedAt.IsZero() {
+		e.attempts = attempts{}
+	}
+	return true
+}
+
+// checked reports what is known of the health of s: READY, TRANSIENT_FAILURE if
+// the server says that it does not serve, or else CONNECTING.
+func (e *endpoint) checked(s *slot, health connectivity.State) (changed bool) {
+	if health != connectivity.Ready {
+		return s.ail(health == connectivity.TransientFailure)
+	}
+	if s.healthy() {
+		e.down = false
+		return true
+	}
+	return false
+}
+
+// fail reports that a lane of s failed; gRPC now backs off and reports rest.
+func (e *endpoint) fail(s *slot, lane int) bool {
+	if s.phase != dialing {
+		return false
+	}
+	if over, _ := s.race.end(lane, laneResting); over && s.fail() {
+		e.countFailure(s)
+	}
+	return true
+}
+
+// rest reports that gRPC's backoff of a lane is over.
+func (e *endpoint) rest(s *slot, lane int) bool {
+	rested := s.race.rest(lane)
+	if rested && !s.race.any(laneResting) {
+		s.rest()
+	}
+	return rested
+}
+
+// lost reports the end of a connection, or of an attempt without backoff.
+// flapped says that it ended too early to count as a success.
+func (e *endpoint) lost(s *slot, lane int, now time.Time) (flapped bool) {
+	if s.phase == dialing {
+		over, failed := s.race.end(lane, laneIdle)
+		if over && failed && s.fail() {
+			e.countFailure(s)
+		}
+		if !over || failed {
+			return false
+		}
+	} else if lane != s.race.winner {
+		return false
+	}
+	flapped = s.phase == dialing || s.connected() && now.Before(s.provenAt(e.cfg))
+	if !s.down() {
+		return false
+	}
+	if s.phase == closed {
+		e.leaving = without(e.leaving, s)
+		e.gone = append(e.gone, s)
+		return false
+	}
+	s.eager = !flapped
+	if flapped && e.countFailure(s) {
+		e.flappedAt = now
+		e.retryAt = now.Add(flapBackoff(e.failures, e.random()))
+	}
+	return flapped
+}
+
+// reap closes the draining slots that are empty.
+func (e *endpoint) reap(empty func(*slot) bool) {
+	for _, s := range slices.Clone(e.leaving) {
+		if empty(s) && s.emptied() {
+			e.leaving = without(e.leaving, s)
+			e.gone = append(e.gone, s)
+		}
+	}
+}
+
+// plan says what to do now. It wants size slots, and one more for each due one
+// that the budget allows to be replaced; when more than size are ready, the due
+// ones leave. No slot is any other's successor: whichever connects first serves,
+// so nothing is ever closed for a successor that did not come.
+func (e *endpoint) plan(now time.Time) (do effects) {
+	e.retireSurplus(now)
+
+	size := e.size()
+	for len(e.slots) > size+e.renewals(now) { // discarding a due one leaves fewer
+		e.discard(e.leastUseful(), now)
+	}
+	// An endpoint that already drains a pool's worth starts no more renewals.
+	renewals := max(0, min(e.renewals(now), e.cfg.MaxSize-len(e.leaving)))
+	for len(e.slots) < size+renewals {
+		do.resolve = do.resolve || len(e.slots) >= size
+		e.slots = append(e.slots, e.newSlot())
+	}
+	e.elect(now)
+	for _, s := range e.slots {
+		if s.phase != dialing {
+			continue
+		}
+		if lane, ok := s.race.start(now); ok {
+			do.dial = append(do.dial, dial{s, lane})
+		}
+	}
+	switch {
+	case size == 0: // when it wakes, old failures say nothing
+		e.down, e.sinceUp = false, 0
+	case e.roundFailed():
+		e.down = true
+	}
+	do.drain, e.retired = e.retired, nil
+	do.won, e.won = e.won, nil
+	do.shut, e.gone = e.gone, nil
+	return do
+}
+
+// deadline returns the next time at which plan may want something without any
+// event, always after now; ok is false if there is none.
+func (e *endpoint) deadline(now time.Time) (at time.Time, ok bool) {
+	consider := func(t time.Time) {
+		if t.After(now) && (!ok || t.Before(at)) {
+			at, ok = t, true
+		}
+	}
+	if e.failures > 0 {
+		consider(e.retryAt)
+		if e.removed {
+			consider(e.retryAt.Add(backoff.DefaultConfig.MaxDelay))
+		}
+	}
+	refresh := e.refreshes()
+	for _, s := range e.slots {
+		if s.phase == dialing && s.race.started < len(s.race.lanes) {
+			consider(s.race.nextAt)
+		}
+		if !s.connected() {
+			continue
+		}
+		if t, expires := s.expiry(e.cfg, refresh); expires {
+			consider(t)
+		}
+		if e.failures > 0 {
+			consider(s.provenAt(e.cfg))
+		}
+	}
+	return at, ok
+}
+
+// forgotten reports that nothing is left of a removed endpoint. One that fails
+// is remembered for gRPC's longest backoff: if the resolver gives it and takes
+// it away in turn, each time must not begin with a full round of dials.
+func (e *endpoint) forgotten(now time.Time) bool {
+	return e.removed && len(e.slots)+len(e.leaving)+len(e.gone) == 0 &&
+		(e.failures == 0 || !now.Before(e.retryAt.Add(backoff.DefaultConfig.MaxDelay)))
+}
+
+// state is the endpoint's part in the pool's connectivity state.
+func (e *endpoint) state() connectivity.State {
+	switch {
+	case e.size() == 0:
+		return connectivity.Idle
+	case e.has(ready):
+		return connectivity.Ready
+	case e.down:
+		return connectivity.TransientFailure
+	}
+	return connectivity.Connecting
+}
+
+func (e *endpoint) has(p phase) bool { return e.count(p) > 0 }
+
+func (e *endpoint) count(p phase) (n int) {
+	for _, s := range e.slots {
+		if s.phase == p {
+			n++
+		}
+	}
+	return n
+}
+
+func without(slots []*slot, s *slot) []*slot {
+	return slices.DeleteFunc(slots, func(o *slot) bool { return o == s })
+}

@@ -1,0 +1,359 @@
+package balancer
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/connectivity"
+
+	"github.com/grpc-subpool/subpool/config"
+)
+
+// A story tells an endpoint what happens and shows what it does. Draws are 0:
+// lives last exactly maxLifetime.
+type story struct {
+	*testing.T
+	*endpoint
+	now time.Time
+	did effects // since the last look
+}
+
+func tell(t *testing.T, settings string) *story {
+	cfg, _, _, err := config.Parse([]byte(settings))
+	require.NoError(t, err)
+	order := 0
+	e := &endpoint{addresses: 1, limit: noLimit, cfg: &cfg, random: func() float64 { return 0.5 }}
+	e.cfg.LifetimeJitter = 0
+	e.awake = true
+	if !strings.Contains(settings, "idleTimeout") {
+		e.cfg.IdleTimeout = 0
+	}
+	e.newSlot = func() *slot { order++; return &slot{order: order} }
+	s := &story{T: t, endpoint: e, now: start}
+	s.settle()
+	return s
+}
+
+func (s *story) settle() {
+	s.did = s.plan(s.now)
+	require.True(s, func() bool { again := s.plan(s.now); return again.none() }(), "a plan leaves nothing to plan")
+}
+
+func (s *story) pass(d time.Duration) { s.now = s.now.Add(d); s.settle() }
+
+// all applies an event to every slot in that phase.
+func (s *story) all(p phase, event func(*slot)) {
+	for _, sl := range s.in(p) {
+		event(sl)
+	}
+	s.settle()
+}
+
+func (s *story) connect() { s.all(dialing, func(sl *slot) { s.rise(sl, s.now) }) }
+
+// rise connects a slot to a server that is well.
+func (s *story) rise(sl *slot, now time.Time) {
+	s.up(sl, 0, now)
+	s.checked(sl, connectivity.Ready)
+}
+
+func (s *story) refuse() { s.all(dialing, func(sl *slot) { s.fail(sl, 0) }) }
+func (s *story) rested() { s.all(resting, func(sl *slot) { s.rest(sl, 0) }) }
+func (s *story) cut()    { s.all(ready, func(sl *slot) { s.lost(sl, 0, s.now) }) }
+func (s *story) finish() { s.reap(func(*slot) bool { return true }); s.settle() }
+
+func (s *story) in(p phase) (found []*slot) {
+	for _, sl := range append(append([]*slot{}, s.slots...), s.leaving...) {
+		if sl.phase == p {
+			found = append(found, sl)
+		}
+	}
+	return found
+}
+
+func (s *story) want(p phase, n int) { s.Helper(); require.Len(s, s.in(p), n, "%v", p) }
+
+func TestAllSlotsDialSideBySide(t *testing.T) {
+	s := tell(t, `{"size":6}`)
+	s.want(dialing, 6)
+	require.Equal(t, connectivity.Connecting, s.state())
+	s.connect()
+	s.want(ready, 6)
+	require.Equal(t, connectivity.Ready, s.state())
+}
+
+func TestALostConnectionDialsAtOnce(t *testing.T) {
+	s := tell(t, `{"size":3}`)
+	s.connect()
+	s.pass(time.Minute)
+	s.cut()
+	s.want(dialing, 3)
+	require.Equal(t, connectivity.Connecting, s.state())
+}
+
+func TestAfterOneFailureThereIsOneAttemptAtATime(t *testing.T) {
+	s := tell(t, `{"size":16}`)
+	s.refuse()
+	require.Equal(t, connectivity.TransientFailure, s.state())
+	s.want(resting, 16)
+	for range 5 {
+		s.rested()
+		s.want(dialing, 1)
+		require.Same(t, s.probe, s.in(dialing)[0], "the same again, or the backoff would start anew")
+		require.Equal(t, connectivity.TransientFailure, s.state(), "gRFC A62")
+		s.refuse()
+	}
+}
+
+func TestTheFirstSuccessSetsAllFree(t *testing.T) {
+	s := tell(t, `{"size":16}`)
+	s.refuse()
+	s.rested()
+	s.connect()
+	s.want(ready, 1)
+	s.want(dialing, 15)
+	require.Equal(t, connectivity.Ready, s.state())
+}
+
+func TestARoundFailsOnlyWithItsLastAttempt(t *testing.T) {
+	s := tell(t, `{"size":2}`)
+	s.fail(s.in(dialing)[0], 0)
+	s.settle()
+	require.Equal(t, connectivity.Connecting, s.state())
+	s.refuse()
+	require.Equal(t, connectivity.TransientFailure, s.state())
+}
+
+func TestALostConnectionIsTriedAtOnceEvenInABackoff(t *testing.T) {
+	s := tell(t, `{"size":3}`)
+	for _, sl := range s.in(dialing)[:2] {
+		s.rise(sl, s.now)
+	}
+	s.settle()
+	s.refuse()
+	s.want(resting, 1)
+	s.pass(time.Minute)
+	s.cut()
+	s.want(dialing, 1) // one at a time
+	require.Equal(t, connectivity.Connecting, s.state())
+	s.refuse()
+	s.want(dialing, 1)
+	s.refuse()
+	s.want(dialing, 0) // now the backoff holds for all
+	require.Equal(t, connectivity.TransientFailure, s.state(), "RPCs would hang until the backoff ends")
+}
+
+func TestADialFromBeforeTheFirstFailureHoldsNobodyUp(t *testing.T) {
+	s := tell(t, `{"size":8}`)
+	hanging := s.in(dialing)[0]
+	for range 3 {
+		for _, sl := range s.in(dialing) {
+			if sl != hanging {
+				s.fail(sl, 0)
+			}
+		}
+		s.settle()
+		s.rested()
+		s.want(dialing, 2) // it and the probe
+	}
+	require.Equal(t, connectivity.TransientFailure, s.state())
+}
+
+func TestAConnectionThatFlapsIsAFailedAttempt(t *testing.T) {
+	s := tell(t, `{"size":4}`)
+	s.connect()
+	s.pass(time.Second - 1)
+	s.cut()
+	s.want(dialing, 0)
+	require.Equal(t, connectivity.TransientFailure, s.state())
+	s.pass(time.Second - 1)
+	s.want(dialing, 0)
+	s.pass(1)
+	s.want(dialing, 1)
+
+	s.connect()
+	s.want(dialing, 0) // one success proves nothing
+	s.pass(time.Second)
+	s.want(dialing, 3)
+}
+
+func TestTheFlapOfAnotherDoesNotUndoWhatTheProbeProves(t *testing.T) {
+	s := tell(t, `{"size":3}`)
+	dials := s.in(dialing)
+	s.rise(dials[0], s.now)
+	s.lost(dials[0], 0, s.now) // the probe
+	s.pass(time.Second)
+	s.rise(dials[1], s.now)
+	s.rise(dials[0], s.now)
+	s.settle()
+	s.pass(time.Second / 2)
+	s.lost(dials[1], 0, s.now)
+	s.settle()
+	s.pass(time.Second / 2)
+	s.want(ready, 1)
+	s.want(dialing, 2)
+}
+
+func TestTheBackoffOfFlapsGrows(t *testing.T) {
+	s := tell(t, `{"size":1}`)
+	for _, wait := range []time.Duration{time.Second, 1600 * time.Millisecond, 2560 * time.Millisecond} {
+		s.connect()
+		s.cut()
+		s.want(dialing, 0)
+		at, ok := s.deadline(s.now)
+		require.True(t, ok)
+		assert.Equal(t, wait, at.Sub(s.now))
+		s.pass(wait)
+		s.want(dialing, 1)
+	}
+}
+
+func TestARenewalConnectsFirst(t *testing.T) {
+	s := tell(t, `{"size":4,"maxLifetime":"1h"}`)
+	s.connect()
+	old := s.in(ready)
+	s.pass(time.Hour)
+	s.want(ready, 4)
+	s.want(dialing, 1) // the budget
+	require.True(t, s.did.resolve, "each renewal asks the resolver")
+
+	s.rise(s.in(dialing)[0], s.now)
+	s.settle()
+	s.want(ready, 4)
+	require.Equal(t, old[:1], s.did.drain)
+	s.want(dialing, 1) // the next
+}
+
+func TestOneOfManyTenthsIsRenewedAtOnce(t *testing.T) {
+	s := tell(t, `{"size":40,"maxLifetime":"1h"}`)
+	s.connect()
+	s.pass(time.Hour)
+	s.want(dialing, 4)
+	s.want(ready, 40)
+}
+
+func TestTheOldConnectionStaysWhenItsSuccessorCannotConnect(t *testing.T) {
+	s := tell(t, `{"size":4,"maxLifetime":"1h"}`)
+	s.connect()
+	s.pass(time.Hour)
+	for range 10 {
+		s.refuse()
+		s.want(ready, 4)
+		s.want(dialing, 0)
+		s.pass(time.Minute)
+		s.want(dialing, 0) // gRPC's backoff runs
+		s.rested()
+		s.want(dialing, 1)
+	}
+	s.connect()
+	s.want(draining, 1)
+}
+
+func TestWhenADueConnectionIsLostItsSuccessorTakesItsPlace(t *testing.T) {
+	s := tell(t, `{"size":4,"maxLifetime":"1h"}`)
+	s.connect()
+	s.pass(time.Hour)
+	successor := s.in(dialing)[0]
+	s.cut()
+	s.want(dialing, 4)
+	require.Contains(t, s.in(dialing), successor)
+	require.Len(t, s.slots, 4, "no slot too many")
+}
+
+func TestAnEndpointThatDrainsItsMaximumStartsNoRenewal(t *testing.T) {
+	s := tell(t, `{"size":2,"maxLifetime":"1h"}`)
+	s.connect()
+	for range 2 {
+		s.pass(time.Hour)
+		s.connect()
+		s.connect()
+	}
+	s.want(draining, 2)
+	s.pass(time.Hour)
+	s.want(dialing, 0)
+	s.want(ready, 2)
+	s.finish()
+	s.want(dialing, 1)
+}
+
+func TestWhenNothingIsLeftToAttemptTheFailureIsForgotten(t *testing.T) {
+	s := tell(t, `{"size":2}`)
+	s.rise(s.in(dialing)[0], s.now)
+	s.settle()
+	s.refuse()
+	s.cfg.MinSize = 1 // live: the one that fails is not needed any more
+	s.settle()
+	s.pass(time.Second)
+	require.Zero(t, s.failures)
+}
+
+func TestARemovedEndpointIsRememberedWhileItFails(t *testing.T) {
+	s := tell(t, `{"size":16}`)
+	s.refuse()
+	s.removed = true
+	s.settle()
+	require.False(t, s.forgotten(s.now))
+	s.removed = false
+	s.settle()
+	s.want(dialing, 0)
+	s.pass(time.Second)
+	s.want(dialing, 1)
+
+	s.removed = true
+	s.settle()
+	require.True(t, s.forgotten(s.now.Add(time.Hour)))
+}
+
+func TestASlotServesOnlyWhileItsServerIsWell(t *testing.T) {
+	s := tell(t, `{"size":2}`)
+	s.all(dialing, func(sl *slot) { s.up(sl, 0, s.now) })
+	s.want(checking, 2)
+	require.Equal(t, connectivity.Connecting, s.state(), "not known yet")
+
+	one, other := s.slots[0], s.slots[1]
+	s.checked(one, connectivity.TransientFailure)
+	s.settle()
+	require.Equal(t, connectivity.Connecting, s.state(), "the other may be well")
+	s.checked(other, connectivity.TransientFailure)
+	s.settle()
+	require.Equal(t, connectivity.TransientFailure, s.state())
+
+	s.checked(one, connectivity.Ready)
+	s.settle()
+	s.want(ready, 1)
+	require.Equal(t, connectivity.Ready, s.state())
+	s.checked(one, connectivity.TransientFailure)
+	s.settle()
+	s.want(ready, 0)
+	require.Equal(t, connectivity.TransientFailure, s.state())
+	require.Len(t, s.slots, 2, "they stay connected")
+}
+
+func TestASuccessorThatIsNotWellReplacesNobody(t *testing.T) {
+	s := tell(t, `{"size":2,"maxLifetime":"1h"}`)
+	s.connect()
+	s.pass(time.Hour)
+	successor := s.in(dialing)[0]
+	s.up(successor, 0, s.now)
+	s.checked(successor, connectivity.TransientFailure)
+	s.settle()
+	s.want(ready, 2)
+	s.want(draining, 0)
+	s.checked(successor, connectivity.Ready)
+	s.settle()
+	s.want(draining, 1)
+}
+
+func TestARemovedEndpointOnlyFinishes(t *testing.T) {
+	s := tell(t, `{"size":3}`)
+	s.rise(s.in(dialing)[0], s.now)
+	s.removed = true
+	s.settle()
+	require.Empty(t, s.slots)
+	s.want(draining, 1)
+	s.finish()
+	s.want(draining, 0)
+}

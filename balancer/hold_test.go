@@ -1,0 +1,120 @@
+package balancer
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/interop/grpc_testing"
+
+	"github.com/grpc-subpool/subpool/internal/harness"
+)
+
+// limitKnown is the policy with a server's stream limit of 2 that it knows from
+// the start, as it will when the connection tells.
+type limitKnown struct{ builder }
+
+func (limitKnown) Name() string { return "subpool_limit_2" }
+
+func (limitKnown) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balancer.Balancer {
+	p := newPool(cc, opts.Target.String())
+	p.limit = 2
+	return p
+}
+
+func init() { balancer.Register(limitKnown{}) }
+
+// limited tells a story of a pool with that limit; open starts an RPC that stays
+// until the story ends, and counts those that reached the server.
+func limited(t *testing.T, settings string, opts harness.Options, tell func(t *testing.T, s *harness.Server, open func(n int))) {
+	synctest.Test(t, func(t *testing.T) {
+		opts.Server = []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}
+		s := harness.Start(t, opts)
+		cc := s.NewClient(t, `{"loadBalancingConfig":[{"subpool_limit_2":`+settings+`}]}`)
+		cc.Connect()
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer synctest.Wait()
+		defer cancel()
+		tell(t, s, func(n int) {
+			for range n {
+				go func() { _, _ = grpc_testing.NewTestServiceClient(cc).EmptyCall(ctx, &grpc_testing.Empty{}) }()
+			}
+			synctest.Wait()
+		})
+	})
+}
+
+func forever(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
+
+func sum(calls map[int]int) (n int) {
+	for _, c := range calls {
+		n += c
+	}
+	return n
+}
+
+// Guards: `canGrow` in endpoint.holds: RPCs that come in one burst would queue
+// behind the first. `e.coming()` there, of which checking is a part. `hold` of the
+// picker, not of the pool. And `held` in endpoint.sample.
+func TestRPCsThatNeedMoreConnectionsGetThem(t *testing.T) {
+	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{Handle: forever, DialTime: 50 * time.Millisecond}, func(t *testing.T, s *harness.Server, open func(int)) {
+		time.Sleep(50 * time.Millisecond)
+		open(8)
+		time.Sleep(time.Second)
+		require.Equal(t, 8, sum(s.Calls()), "handlers that run")
+		require.Equal(t, 4, s.Accepted())
+		for conn, n := range s.Calls() {
+			require.Equal(t, 2, n, "connection %d", conn)
+		}
+	})
+}
+
+// Guards: `a.hold == b.hold` in publication.equal: nothing else would publish.
+func TestADialThatFailsReleasesWhatItHeld(t *testing.T) {
+	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{DialTime: 50 * time.Millisecond, Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
+		time.Sleep(50 * time.Millisecond)
+		s.Break(harness.Refuse)
+		open(10)
+		time.Sleep(500 * time.Millisecond)
+		require.Equal(t, 10, sum(s.Calls()), "two at a time through what is there")
+		require.Equal(t, 1, s.Accepted())
+	})
+}
+
+// Guards: `l.gate.room()` in picker.Load.freed.
+func TestADialThatHangsHoldsNobodyUp(t *testing.T) {
+	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
+		s.Break(harness.Hang)
+		open(40)
+		// Two at a time for 100 ms each, and a moment between.
+		time.Sleep(20*100*time.Millisecond + 20*2*time.Millisecond)
+		require.Equal(t, 40, sum(s.Calls()))
+		require.Equal(t, 1, s.Accepted())
+	})
+}
+
+// Guards: `p.overfill()` in picker.pool.any.
+func TestAtTheMaximumRPCsWaitInTheConnections(t *testing.T) {
+	limited(t, `{"size":2}`, harness.Options{Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
+		open(40)
+		// Ten turns of four, and two more, for racing picks may share them unevenly.
+		time.Sleep(12 * 100 * time.Millisecond)
+		require.Equal(t, 40, sum(s.Calls()))
+		require.Equal(t, 2, s.Accepted())
+	})
+}
+
+func lasting(d time.Duration) func(context.Context, int) error {
+	return func(ctx context.Context, _ int) error {
+		select {
+		case <-ctx.Done():
+		case <-time.After(d):
+		}
+		return nil
+	}
+}

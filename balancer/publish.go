@@ -1,0 +1,131 @@
+package balancer
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/balancer/base"
+	"google.golang.org/grpc/connectivity"
+
+	"github.com/grpc-subpool/subpool/picker"
+)
+
+// A publication is what gRPC was last told.
+type publication struct {
+	state  connectivity.State
+	picker string
+	loads  []*picker.Load // of the READY connections, in their order
+	err    string         // why RPCs fail, in TRANSIENT_FAILURE
+	hold   bool           // RPCs for which there is no room
+}
+
+func (a *publication) equal(b *publication) bool {
+	return a != nil && a.state == b.state && a.picker == b.picker && a.err == b.err && a.hold == b.hold && slices.Equal(a.loads, b.loads)
+}
+
+// publishLocked tells gRPC the pool's state, and gives it a picker, if these
+// are not what it has already.
+func (p *pool) publishLocked(now time.Time) {
+	next := publication{state: aggregate(p.endpoints)}
+	if p.cfg != nil {
+		next.picker = p.cfg.Picker
+	}
+	var serving []*slot
+	for _, e := range p.endpoints {
+		for _, s := range e.slots {
+			if s.phase == ready {
+				serving = append(serving, s)
+				next.loads = append(next.loads, s.sub.load)
+			}
+		}
+		next.hold = next.hold || e.holds()
+	}
+	var err error
+	if next.state == connectivity.TransientFailure {
+		err = p.failureLocked()
+		next.err = err.Error()
+	}
+	if p.published.equal(&next) && !p.releasesLocked(now) {
+		return
+	}
+	p.published = &next
+	p.gate.Hold(next.hold)
+	p.gate.Open()
+	p.nextRelease = time.Time{}
+	state := balancer.State{ConnectivityState: next.state}
+	switch next.state {
+	case connectivity.Ready:
+		state.Picker = picker.Builder(next.picker).Build(base.PickerBuildInfo{ReadySCs: readySCs(serving)})
+	case connectivity.TransientFailure:
+		state.Picker = base.NewErrPicker(err)
+	case connectivity.Idle:
+		state.Picker = sleeping{&p.roused}
+	default:
+		state.Picker = base.NewErrPicker(balancer.ErrNoSubConnAvailable)
+	}
+	p.cc.UpdateState(state)
+}
+
+func readySCs(serving []*slot) map[balancer.SubConn]base.SubConnInfo {
+	conns := make(map[balancer.SubConn]base.SubConnInfo, len(serving))
+	for _, s := range serving {
+		conns[s.won().sc] = base.SubConnInfo{Address: s.sub.addr}
+	}
+	return conns
+}
+
+// releasesLocked reports whether held RPCs must pick again because places came
+// free: a dial that hangs holds nobody up. Many are released at once, few after a
+// short while.
+func (p *pool) releasesLocked(now time.Time) bool {
+	some, many := p.gate.Freed()
+	if some && p.nextRelease.IsZero() {
+		p.nextRelease = now.Add(growthChecks + time.Duration(p.gate.Waiting())*perWaiting)
+	}
+	return many || some && !now.Before(p.nextRelease)
+}
+
+// perWaiting bounds the picks of held RPCs to 100,000 a second.
+const perWaiting = 10 * time.Microsecond
+
+// sleeping is the picker of a pool without subchannels: an RPC wakes it and waits.
+type sleeping struct{ roused *signal }
+
+func (s sleeping) Pick(balancer.PickInfo) (balancer.PickResult, error) {
+	s.roused.raise()
+	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+}
+
+// aggregate is the state of a pool of these endpoints: READY if any is, else
+// CONNECTING if any is, else IDLE if the pool sleeps, else TRANSIENT_FAILURE.
+func aggregate(endpoints []*endpointOf) connectivity.State {
+	state := connectivity.TransientFailure
+	for _, e := range endpoints {
+		if e.removed {
+			continue
+		}
+		switch e.state() {
+		case connectivity.Ready:
+			return connectivity.Ready
+		case connectivity.Connecting:
+			state = connectivity.Connecting
+		case connectivity.Idle: // all endpoints sleep, or none
+			state = connectivity.Idle
+		}
+	}
+	return state
+}
+
+// failureLocked says why no connection is READY. The causes go in as text: a
+// status among them would make gRPC end wait-for-ready RPCs too.
+func (p *pool) failureLocked() error {
+	switch {
+	case p.connErr == nil || !p.hasEndpointLocked():
+		return fmt.Errorf("subpool: %s: last resolver error: %v", p.target, p.resolverErr)
+	case p.resolverErr == nil:
+		return fmt.Errorf("subpool: %s: last connection error: %v", p.target, p.connErr)
+	}
+	return fmt.Errorf("subpool: %s: last connection error: %v; last resolver error: %v", p.target, p.connErr, p.resolverErr)
+}

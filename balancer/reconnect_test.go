@@ -1,0 +1,56 @@
+package balancer
+
+import (
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+	"weak"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/balancer"
+
+	"github.com/grpc-subpool/subpool/internal/harness"
+	"github.com/grpc-subpool/subpool/picker"
+)
+
+// seen is the policy, and the pool that it built last.
+type seen struct {
+	builder
+	pool *pool
+}
+
+var lastSeen = &seen{}
+
+func init() { balancer.Register(lastSeen) }
+
+func (*seen) Name() string { return "subpool_seen" }
+
+func (s *seen) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balancer.Balancer {
+	s.pool = newPool(cc, opts.Target.String())
+	return s.pool
+}
+
+// Guards: `s.sub.addr = picker.WithLoad(s.won().addr, …)` in slot.connect, and not
+// on top of what it was: attributes are a chain, and never let go.
+func TestALostConnectionLeavesNothingBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		s.NewClient(t, `{"loadBalancingConfig":[{"subpool_seen":{}}]}`).Connect()
+		synctest.Wait()
+		load := func() *picker.Load {
+			lastSeen.pool.mu.Lock()
+			defer lastSeen.pool.mu.Unlock()
+			return lastSeen.pool.endpoints[0].slots[0].sub.load
+		}
+		first := weak.Make(load())
+		for range 3 {
+			time.Sleep(time.Minute)
+			s.Cut()
+			synctest.Wait()
+		}
+		require.NotNil(t, load())
+		runtime.GC()
+		require.Nil(t, first.Value(), "the first of four connections")
+	})
+}

@@ -1,0 +1,85 @@
+package balancer
+
+import (
+	"slices"
+	"time"
+)
+
+// renewals returns how many slots are due, within the budget.
+func (e *endpoint) renewals(now time.Time) (n int) {
+	if e.size() == 0 {
+		return 0
+	}
+	refresh := e.refreshes()
+	for _, s := range e.slots {
+		if s.due(e.cfg, refresh, now) {
+			n++
+		}
+	}
+	return min(n, budget(e.size()))
+}
+
+// retireSurplus takes slots above size out of service: of the ready ones first
+// those that are due, then those that will be first; and due ones whose server
+// does not serve, when their successors are connected, be these well or not.
+func (e *endpoint) retireSurplus(now time.Time) {
+	size, refresh := e.size(), e.refreshes()
+	serving, unwell := e.count(ready), e.count(checking)
+	if serving > size {
+		soonest := slices.Clone(e.slots)
+		slices.SortStableFunc(soonest, func(a, b *slot) int {
+			if dueA, dueB := a.due(e.cfg, refresh, now), b.due(e.cfg, refresh, now); dueA != dueB {
+				if dueA {
+					return -1
+				}
+				return 1
+			}
+			atA, _ := a.expiry(e.cfg, true)
+			atB, _ := b.expiry(e.cfg, true)
+			return atA.Compare(atB)
+		})
+		for _, s := range soonest {
+			if serving > size && s.phase == ready {
+				e.discard(s, now)
+				serving--
+			}
+		}
+	}
+	for _, s := range slices.Clone(e.slots) {
+		if serving+unwell > size && s.phase == checking && s.due(e.cfg, refresh, now) {
+			e.discard(s, now)
+			unwell--
+		}
+	}
+}
+
+// discard retires s. A probe takes gRPC's backoff with it, so the wait is counted
+// again here: the next probe must not dial at once.
+func (e *endpoint) discard(s *slot, now time.Time) {
+	if s == e.probe {
+		e.probe = nil
+		e.retryAt = now.Add(flapBackoff(e.failures, e.random()))
+	}
+	s.retire()
+	e.slots = without(e.slots, s)
+	if s.phase == draining {
+		e.leaving = append(e.leaving, s)
+		e.retired = append(e.retired, s)
+	} else {
+		e.gone = append(e.gone, s)
+	}
+}
+
+// leastUseful returns the slot that is farthest from being ready: the probe
+// last of its phase, for it carries the backoff, and one that may dial at once
+// after those that wait.
+func (e *endpoint) leastUseful() *slot {
+	rank := func(s *slot) int {
+		r := map[phase]int{idle: 0, resting: 2, dialing: 4, checking: 8, ready: 12}[s.phase]
+		if s == e.probe || s.eager {
+			r += 3
+		}
+		return r
+	}
+	return slices.MinFunc(e.slots, func(a, b *slot) int { return rank(a) - rank(b) })
+}

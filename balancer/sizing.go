@@ -1,0 +1,137 @@
+package balancer
+
+import (
+	"math"
+	"time"
+
+	"github.com/grpc-subpool/subpool/config"
+)
+
+// headroom is how much more than the demand a pool is made to carry, so that it
+// grows before it is full.
+const headroom = 1.25
+
+// sizeFor returns how many subchannels demand RPCs in flight call for. limit is
+// the server's own limit of streams per connection; a limit of 0 is no reason to
+// grow.
+func sizeFor(cfg *config.Config, demand, limit int) int {
+	wanted := 0
+	if perSubchannel := min(cfg.TargetStreams, limit); perSubchannel > 0 {
+		wanted = int(math.Ceil(headroom * float64(demand) / float64(perSubchannel)))
+	}
+	return min(max(wanted, cfg.MinSize), cfg.MaxSize)
+}
+
+// outgrows returns the smallest demand that calls for more than size
+// subchannels, or 0 if none does.
+func outgrows(cfg *config.Config, size, limit int) int {
+	perSubchannel := min(cfg.TargetStreams, limit)
+	if size >= cfg.MaxSize || perSubchannel == 0 {
+		return 0
+	}
+	return int(float64(size)*float64(perSubchannel)/headroom) + 1
+}
+
+// samples is into how many parts idleTimeout is cut: a sample is taken in each.
+const samples = 16
+
+// A window remembers the largest demand of the last idleTimeout, and up to a part
+// longer. The pool shrinks by that peak and never by one instant, so that a load
+// that saws faster than idleTimeout causes no churn.
+type window struct {
+	peaks [samples + 1]int // by part; the present one is first
+	next  time.Time        // when the next part begins
+}
+
+// observe takes a sample. Where idleTimeout is 0 the window has no end.
+func (w *window) observe(demand int, idleTimeout time.Duration, now time.Time) {
+	part := idleTimeout / samples
+	switch {
+	case idleTimeout == 0:
+		w.next = time.Time{}
+	case w.next.IsZero() || w.next.After(now.Add(part)):
+		w.next = now.Add(part) // the timeout is new, or shorter than it was
+	case !now.Before(w.next):
+		n := int(min(1+now.Sub(w.next)/part, samples+1))
+		copy(w.peaks[n:], w.peaks[:])
+		clear(w.peaks[:n])
+		w.next = now.Add(part)
+	}
+	w.peaks[0] = max(w.peaks[0], demand)
+}
+
+// peak returns the largest demand in the window.
+func (w *window) peak() (most int) {
+	for _, n := range w.peaks {
+		most = max(most, n)
+	}
+	return most
+}
+
+// noLimit stands for the stream limit of a server that has none, or of which none
+// is known.
+const noLimit = math.MaxInt32
+
+// size returns how many slots should serve.
+func (e *endpoint) size() int {
+	if e.removed {
+		return 0
+	}
+	// New settings close nothing by themselves: what is too much by them goes when
+	// a window has passed.
+	n := max(sizeFor(e.cfg, e.window.peak(), e.limit), e.kept.peak())
+	if n == 0 && e.awake {
+		return 1
+	}
+	return n
+}
+
+// refreshes reports whether unused slots are replaced. Above what the present part
+// of the window calls for they are not: they will be closed.
+func (e *endpoint) refreshes() bool { return e.size() <= e.called() }
+
+// called returns the size that the present part of the window calls for.
+func (e *endpoint) called() int { return sizeFor(e.cfg, e.window.peaks[0], e.limit) }
+
+// holds reports whether RPCs that find every connection full should wait outside:
+// another is on its way, or will be as soon as somebody asks. Where no limit is
+// known none is ever full.
+func (e *endpoint) holds() bool {
+	canGrow := e.failures == 0 && !e.has(resting) && outgrows(e.cfg, e.size(), e.limit) > 0
+	return !e.removed && e.limit != noLimit && (canGrow || e.coming())
+}
+
+// sample looks at what the connections carry; load tells. held is how many RPCs
+// wait outside for one of them.
+func (e *endpoint) sample(now time.Time, held int, load func(*slot) (inFlight int, starts uint32)) {
+	demand, used := held, false
+	for _, s := range e.slots {
+		if !s.connected() {
+			continue
+		}
+		inFlight, starts := load(s)
+		if inFlight > 0 || starts != s.runs {
+			s.used, s.runs, used = now, starts, true
+		}
+		demand += inFlight
+	}
+	// RPCs may begin and end between two looks, or wait for the first connection.
+	if used || !e.has(ready) && e.has(dialing) {
+		demand = max(demand, 1)
+	}
+	e.window.observe(demand, e.cfg.IdleTimeout, now)
+	e.kept.observe(0, e.cfg.IdleTimeout, now)
+	e.demand = demand
+}
+
+// margin returns how many more RPCs in flight on one slot may matter, 0 if no
+// number does: because the endpoint should grow, or because the window has not
+// seen as many yet. While no slot gets so many more, all of them together do not
+// get enough.
+func (e *endpoint) margin() int {
+	serving, most := e.count(ready), outgrows(e.cfg, e.called(), e.limit)
+	if e.removed || serving == 0 || most == 0 {
+		return 0
+	}
+	return max(1, (most-e.demand+serving-1)/serving)
+}

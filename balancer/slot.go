@@ -1,0 +1,116 @@
+package balancer
+
+import (
+	"time"
+)
+
+// phase is where a slot stands in its life.
+type phase uint8
+
+const (
+	idle     phase = iota // not connected, not trying
+	dialing               // an attempt is under way
+	resting               // the attempt failed, gRPC's backoff runs
+	checking              // connected; its health is not known, or not good
+	ready                 // connected and healthy
+	draining              // retired, finishing the RPCs it has
+	closed
+)
+
+func (p phase) String() string {
+	return [...]string{"idle", "dialing", "resting", "checking", "ready", "draining", "closed"}[p]
+}
+
+// A slot is one duplicate of its endpoint: the life of one SubConn, as a pure
+// state machine.
+//
+//	       dial          up            healthy         retire          emptied,
+//	idle ────────▶ dialing ───▶ checking ──────▶ ready ──────▶ draining ─────▶ closed
+//	 ▲ ▲            │  │          │  ▲  ◀────────  │             ▲     down     ▲
+//	 │ │ rest       │  │ fail     │  │   unwell    │             │              │
+//	 │ └─ resting ◀─┼──┘          │  └─────────────┼─────────────┘              │
+//	 │              │ down        │ down      down │  retire     retire, idle   │
+//	 └──────────────┴─────────────┴────────────────┘             and resting ───┘
+//	                                                             and dialing
+//
+// An event that does not fit the phase is late news of an attempt or connection
+// that is no more, and changes nothing.
+type slot struct {
+	phase  phase
+	order  int       // position among all slots of the pool, by age
+	since  time.Time // start of the connection, while there is one
+	used   time.Time // last seen in use; the start counts as use
+	runs   uint32    // RPCs started when it was last looked at
+	draw   float64   // 0 to 1, drawn at the connection's birth: see lifeOf
+	unwell bool      // the server says that it does not serve
+	race   race      // for the connection
+	eager  bool      // lost a proven connection: may dial once, backoff or not
+
+	sub subchannel // the shell's; the pure rooms never look at it
+}
+
+// dial starts an attempt at that many addresses.
+func (s *slot) dial(addresses int) bool {
+	if !s.move(dialing, idle) {
+		return false
+	}
+	s.eager = false
+	s.race.begin(addresses)
+	return true
+}
+func (s *slot) fail() bool { return s.move(resting, dialing) }
+func (s *slot) rest() bool { return s.move(idle, resting) }
+
+// up starts a connection, whose share of the jitter is draw.
+func (s *slot) up(now time.Time, draw float64) bool {
+	if !s.move(checking, dialing) {
+		return false
+	}
+	s.unwell = false
+	s.since, s.used, s.runs, s.draw = now, now, 0, draw
+	return true
+}
+
+// connected reports whether the slot has a connection that it may serve by.
+func (s *slot) connected() bool { return s.phase == checking || s.phase == ready }
+
+// healthy says that the connection can serve.
+func (s *slot) healthy() bool {
+	if s.connected() {
+		s.unwell = false
+	}
+	return s.move(ready, checking)
+}
+
+// ail says that it cannot, or that nobody knows.
+func (s *slot) ail(unwell bool) bool {
+	if !s.connected() || s.phase == checking && s.unwell == unwell {
+		return false
+	}
+	s.phase, s.unwell = checking, unwell
+	return true
+}
+
+// down ends a connection, or an attempt that was lost as soon as it succeeded:
+// gRPC then skips READY.
+func (s *slot) down() bool {
+	return s.move(closed, draining) || s.move(idle, checking, ready, dialing)
+}
+
+// retire takes the slot out of service: at once, or if it is connected once its
+// RPCs have ended.
+func (s *slot) retire() bool {
+	return s.move(draining, checking, ready) || s.move(closed, idle, dialing, resting)
+}
+
+func (s *slot) emptied() bool { return s.move(closed, draining) }
+
+func (s *slot) move(to phase, from ...phase) bool {
+	for _, f := range from {
+		if s.phase == f {
+			s.phase = to
+			return true
+		}
+	}
+	return false
+}
