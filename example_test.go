@@ -1,0 +1,52 @@
+package subpool_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	_ "github.com/grpc-subpool/subpool" // registers the policy
+)
+
+// A channel with eight connections to each address of its target.
+func Example() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
+	go func() { _ = server.Serve(listener) }()
+	defer server.Stop()
+
+	cc, err := grpc.NewClient("dns:///"+listener.Addr().String(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"subpool":{"size":8}}]}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer cc.Close()
+
+	answer, err := grpc_health_v1.NewHealthClient(cc).Check(context.Background(), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(answer.GetStatus())
+	// Output: SERVING
+}
+
+// Bad settings are an error of NewClient that says what is wrong.
+func Example_badSettings() {
+	_, err := grpc.NewClient("dns:///svc.example.com:443",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"subpool":{"minSize":8,"maxSize":2}}]}`))
+	fmt.Println(err)
+	// Output:
+	// grpc: the provided default service config is invalid: error parsing config for policy "subpool": subpool: maxSize: 2, must be at least minSize (8)
+}
