@@ -85,10 +85,12 @@ func TestAPoolInUseByShortRPCsDoesNotSleep(t *testing.T) {
 }
 
 // Guards: `e.window.peak()` in endpoint.size; by the present demand alone the
-// pool would close and open connections with each turn.
+// pool would close and open connections with each turn. In turn, because drawing by
+// chance leaves a connection out of a burst once in some hundred runs, and one that
+// was silent for so long is replaced.
 func TestALoadThatSawsCausesNoChurn(t *testing.T) {
 	opts := harness.Options{Handle: taking(500 * time.Millisecond)}
-	const settings = `{"minSize":1,"maxSize":16,"targetStreams":4,"idleTimeout":"2s"}`
+	const settings = `{"minSize":1,"maxSize":16,"targetStreams":4,"idleTimeout":"2s","picker":"round_robin"}`
 	story(t, settings, opts, func(t *testing.T, c client) {
 		for range 6 {
 			require.Empty(t, c.burst(30))
