@@ -2,10 +2,13 @@ package subpool
 
 import (
 	grpcbalancer "google.golang.org/grpc/balancer"
+	grpcresolver "google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/balancer"
+	"github.com/grpc-subpool/subpool/resolver"
 )
 
 func init() {
 	grpcbalancer.Register(balancer.NewBuilder())
+	grpcresolver.Register(resolver.NewBuilder())
 }

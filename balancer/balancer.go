@@ -3,7 +3,6 @@ package balancer
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -96,60 +95,6 @@ func (p *pool) UpdateClientConnState(s balancer.ClientConnState) error {
 		return balancer.ErrBadResolverState
 	}
 	return nil
-}
-
-// setEndpointsLocked makes endpoints those of addrs: new ones are added, those
-// that are missing only finish their RPCs, the others are not touched.
-func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint) {
-	known, now, awake := make(map[string][]*endpointOf), time.Now(), false
-	for _, e := range p.endpoints {
-		if size := e.size(); *e.cfg != *p.cfg {
-			e.cfg = p.cfg
-			e.kept = window{}
-			e.kept.observe(min(size, p.cfg.MaxSize), p.cfg.IdleTimeout, now)
-		}
-		e.removed, awake = true, awake || e.awake
-		known[endpointKey(e.addr)] = append(known[endpointKey(e.addr)], e)
-	}
-	for _, addr := range addrs {
-		if len(addr.Addresses) == 0 {
-			continue
-		}
-		key := endpointKey(addr)
-		i := slices.IndexFunc(known[key], func(e *endpointOf) bool { return sameEndpoint(e.addr, addr) })
-		if i >= 0 {
-			// The order of the addresses stays: the lanes of the slots go by it.
-			addr.Addresses = known[key][i].addr.Addresses
-			known[key][i].removed, known[key][i].addr = false, addr
-			continue
-		}
-		e := &endpointOf{endpoint{cfg: p.cfg, limit: p.limit, addresses: len(addr.Addresses), random: rand.Float64}, addr}
-		if awake {
-			e.window.observe(1, p.cfg.IdleTimeout, now)
-		}
-		e.newSlot = func() *slot { return p.newSlotLocked(e) }
-		known[key] = append(known[key], e)
-		p.endpoints = append(p.endpoints, e)
-	}
-	n := 0
-	for _, e := range p.endpoints {
-		if !e.removed {
-			n++
-		}
-	}
-	if most := n * p.cfg.MaxSize; most > config.MaxSubchannels && !p.warnedSize {
-		p.warnedSize = true
-		logger.Warningf("subpool: %s: %d endpoints with up to %d subchannels each may make %d connections", p.target, n, p.cfg.MaxSize, most)
-	}
-}
-
-func (p *pool) hasEndpointLocked() bool {
-	return slices.ContainsFunc(p.endpoints, func(e *endpointOf) bool { return !e.removed })
-}
-
-func (p *pool) newSlotLocked(e *endpointOf) *slot {
-	p.lastOrder++
-	return &slot{order: p.lastOrder, sub: subchannel{owner: e}}
 }
 
 // ResolverError keeps what is there; with nothing there it is why RPCs fail.

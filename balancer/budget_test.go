@@ -5,6 +5,8 @@ import (
 	"os"
 	"sync"
 	"testing"
+
+	"github.com/grpc-subpool/subpool/config"
 )
 
 // dropped is how many connections an endpoint retired because it shrank, since
@@ -28,8 +30,8 @@ func TestMain(m *testing.M) {
 			}
 			d.count += max(0, d.size-e.size())
 			d.size = e.size()
-			if len(e.slots) > e.cfg.MaxSize+budget(e.size()) {
-				panic(fmt.Sprintf("%d connections with maxSize %d, budget %d", len(e.slots), e.cfg.MaxSize, budget(e.size())))
+			if len(e.slots) > e.cfg.MaxSize+config.Budget(e.size()) {
+				panic(fmt.Sprintf("%d connections with maxSize %d, budget %d", len(e.slots), e.cfg.MaxSize, config.Budget(e.size())))
 			}
 			if len(e.leaving) > e.cfg.MaxSize+d.count {
 				panic(fmt.Sprintf("%d drain with maxSize %d, %d dropped", len(e.leaving), e.cfg.MaxSize, d.count))

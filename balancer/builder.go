@@ -24,7 +24,7 @@ import (
 )
 
 // Name is the name of the policy in a service config.
-const Name = "subpool"
+const Name = config.Name
 
 var logger = grpclog.Component("subpool")
 
@@ -44,11 +44,13 @@ func (builder) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balance
 // as the interface asks, but logged once.
 func (builder) ParseConfig(js json.RawMessage) (serviceconfig.LoadBalancingConfig, error) {
 	cfg, given, unknown, err := config.Parse(js)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = picker.Check(cfg.Picker)
 	}
-	if picker.Builder(cfg.Picker) == nil {
-		return nil, fmt.Errorf("subpool: picker: %q, must be one of %s", cfg.Picker, strings.Join(picker.Names(), ", "))
+	if err != nil {
+		// A running pool keeps what it has, and gRPC says nothing.
+		warnOnce("%s", strings.TrimPrefix(err.Error(), "subpool: "))
+		return nil, err
 	}
 	for _, name := range unknown {
 		warnOnce("unknown setting %.64q is ignored; known are %s", name, strings.Join(config.Names(), ", "))

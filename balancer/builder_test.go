@@ -22,6 +22,13 @@ func TestAnUnknownPickerIsAnErrorThatNamesTheKnown(t *testing.T) {
 	require.EqualError(t, err, `subpool: picker: "pick_first", must be one of counted, least_in_flight, round_robin`)
 }
 
+// A running pool goes on with the settings that it has, so nothing else tells.
+func TestABadSettingIsLogged(t *testing.T) {
+	warnings, err := parse(t, `{"maxSize":0}`)
+	require.Error(t, err)
+	require.Equal(t, []string{"maxSize: 0, must be 1 to 1024"}, warnings)
+}
+
 func TestAMisspeltSettingIsWarnedOf(t *testing.T) {
 	warnings, err := parse(t, `{"maxsize":8}`)
 	require.NoError(t, err)
@@ -31,20 +38,19 @@ func TestAMisspeltSettingIsWarnedOf(t *testing.T) {
 
 func TestASettingWithoutEffectIsWarnedOf(t *testing.T) {
 	for setting, want := range map[string]int{
-		`{}`:                              0,
-		`{"size":8}`:                      0,
-		`{"minSize":8,"maxSize":8}`:       0,
-		`{"minSize":8,"maxSize":9}`:       0,
-		`{"picker":"round_robin"}`:        0,
-		`{"maxLifetime":"1s"}`:            0,
-		`{"lifetimeJitter":1}`:            0,
-		`{"targetStreams":1}`:             0,
-		`{"idleTimeout":"1s"}`:            0,
-		`{"drainTimeout":"1s"}`:           1,
-		`{"maxPending":1}`:                1,
-		`{"unresponsiveTimeout":"1s"}`:    1,
-		`{"resolveInterval":"1s"}`:        0,
-		`{"unknown":1,"maxPending":"no"}`: 0, // an error instead
+		`{}`:                           0,
+		`{"size":8}`:                   0,
+		`{"minSize":8,"maxSize":8}`:    0,
+		`{"minSize":8,"maxSize":9}`:    0,
+		`{"picker":"round_robin"}`:     0,
+		`{"maxLifetime":"1s"}`:         0,
+		`{"lifetimeJitter":1}`:         0,
+		`{"targetStreams":1}`:          0,
+		`{"idleTimeout":"1s"}`:         0,
+		`{"drainTimeout":"1s"}`:        1,
+		`{"maxPending":1}`:             1,
+		`{"unresponsiveTimeout":"1s"}`: 1,
+		`{"resolveInterval":"1s"}`:     0,
 	} {
 		warnings, _ := parse(t, setting)
 		require.Len(t, warnings, want, setting)

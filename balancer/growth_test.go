@@ -182,7 +182,7 @@ func TestTheResolverIsAskedAtResolveInterval(t *testing.T) {
 
 // The settings change by service configs that the resolver sends, under load.
 //
-// Guards: `e.removed, e.cfg = true, p.cfg` in setEndpointsLocked.
+// Guards: `e.adopt(…)` in setEndpointsLocked.
 func TestEverySettingChangesInPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{Handle: taking(10 * time.Millisecond)})

@@ -99,7 +99,8 @@ func (s sleeping) Pick(balancer.PickInfo) (balancer.PickResult, error) {
 }
 
 // aggregate is the state of a pool of these endpoints: READY if any is, else
-// CONNECTING if any is, else IDLE if the pool sleeps, else TRANSIENT_FAILURE.
+// CONNECTING if any is, else IDLE if any sleeps, for an RPC would wake it, else
+// TRANSIENT_FAILURE.
 func aggregate(endpoints []*endpointOf) connectivity.State {
 	state := connectivity.TransientFailure
 	for _, e := range endpoints {
@@ -111,8 +112,10 @@ func aggregate(endpoints []*endpointOf) connectivity.State {
 			return connectivity.Ready
 		case connectivity.Connecting:
 			state = connectivity.Connecting
-		case connectivity.Idle: // all endpoints sleep, or none
-			state = connectivity.Idle
+		case connectivity.Idle:
+			if state != connectivity.Connecting {
+				state = connectivity.Idle
+			}
 		}
 	}
 	return state

@@ -65,10 +65,6 @@ func (s *slot) provenAt(cfg *config.Config) time.Time {
 	return proven
 }
 
-// budget returns how many replacements may be on their way at once in an
-// endpoint of this size, for whatever reason.
-func budget(size int) int { return max(1, size/10) }
-
 // flapBackoff returns how long to wait after the n-th connection in a row that
 // did not prove itself, n from 1. gRPC's own backoff is reset by each success,
 // and what grpc.WithConnectParams says of it is not told to a policy, so this is

@@ -60,7 +60,7 @@ func TestAConnectionProvesItselfInASecondOrInItsWholeLife(t *testing.T) {
 
 func TestTheBudgetIsATenthAtLeastOne(t *testing.T) {
 	for size, want := range map[int]int{0: 1, 1: 1, 9: 1, 10: 1, 19: 1, 20: 2, 1024: 102} {
-		assert.Equal(t, want, budget(size), "size %d", size)
+		assert.Equal(t, want, config.Budget(size), "size %d", size)
 	}
 }
 

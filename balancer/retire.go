@@ -3,6 +3,8 @@ package balancer
 import (
 	"slices"
 	"time"
+
+	"github.com/grpc-subpool/subpool/config"
 )
 
 // renewals returns how many slots are due, within the budget.
@@ -16,7 +18,7 @@ func (e *endpoint) renewals(now time.Time) (n int) {
 			n++
 		}
 	}
-	return min(n, budget(e.size()))
+	return min(n, config.Budget(e.size()))
 }
 
 // retireSurplus takes slots above size out of service: of the ready ones first

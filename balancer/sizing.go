@@ -77,13 +77,22 @@ func (e *endpoint) size() int {
 	if e.removed {
 		return 0
 	}
-	// New settings close nothing by themselves: what is too much by them goes when
-	// a window has passed.
 	n := max(sizeFor(e.cfg, e.window.peak(), e.limit), e.kept.peak())
 	if n == 0 && e.awake {
 		return 1
 	}
 	return n
+}
+
+// adopt takes settings. These close nothing by themselves: what is too much by
+// them goes when a window has passed.
+func (e *endpoint) adopt(cfg *config.Config, now time.Time) {
+	if *e.cfg == *cfg {
+		return
+	}
+	size := e.size()
+	e.cfg, e.kept = cfg, window{}
+	e.kept.observe(min(size, cfg.MaxSize), cfg.IdleTimeout, now)
 }
 
 // refreshes reports whether unused slots are replaced. Above what the present part

@@ -12,6 +12,9 @@ import (
 	"google.golang.org/grpc/serviceconfig"
 )
 
+// Name is the name of the policy and of the target scheme.
+const Name = "subpool"
+
 // Bounds and fixed values of the settings.
 const (
 	// MaxSubchannels is the largest allowed size, per endpoint.
@@ -79,6 +82,10 @@ func Default() Config {
 		MaxPending:     NoPendingLimit,
 	}
 }
+
+// Budget returns how many connections of an endpoint of this size may be on
+// their way at once to replace others, for whatever reason.
+func Budget(size int) int { return max(1, size/10) }
 
 // Validate reports the first setting that is out of its bounds.
 func (c Config) Validate() error {

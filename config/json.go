@@ -119,23 +119,29 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	return c.write(), nil
+}
+
+// ServiceConfig returns a service config that names the policy with these
+// settings, for grpc.WithDefaultServiceConfig. Settings out of their bounds are
+// written as they are: grpc.NewClient then fails, and says which.
+func (c Config) ServiceConfig() string {
+	return fmt.Sprintf(`{"loadBalancingConfig":[{%q:%s}]}`, Name, c.write())
+}
+
+func (c Config) write() []byte {
 	var buf bytes.Buffer
-	buf.WriteByte('{')
 	for _, f := range fields {
 		if f.name == "maxPending" && c.MaxPending == NoPendingLimit {
 			continue
 		}
 		value, err := json.Marshal(f.write(&c))
-		if err != nil {
-			return nil, err
+		if err != nil { // NaN and infinity are no JSON
+			value = strconv.AppendQuote(nil, fmt.Sprint(f.write(&c)))
 		}
-		if buf.Len() > 1 {
-			buf.WriteByte(',')
-		}
-		fmt.Fprintf(&buf, "%q:%s", f.name, value)
+		fmt.Fprintf(&buf, ",%q:%s", f.name, value)
 	}
-	buf.WriteByte('}')
-	return buf.Bytes(), nil
+	return append(append([]byte{'{'}, buf.Bytes()[1:]...), '}')
 }
 
 func intField(name string, at func(*Config) *int) field {

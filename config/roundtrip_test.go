@@ -2,9 +2,12 @@ package config_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand"
+	"net/url"
 	"reflect"
+	"strconv"
 	"testing"
 	"testing/quick"
 	"time"
@@ -38,8 +41,8 @@ func anyConfig(r *rand.Rand) config.Config {
 	return c
 }
 
-// Both ways of writing: by itself, and within a service config, where
-// encoding/json compacts and escapes what MarshalJSON returned.
+// All ways of writing: by itself, by encoding/json, which compacts and escapes what
+// MarshalJSON returned, and as a whole service config.
 func TestAWrittenConfigIsReadBackEqual(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -47,6 +50,13 @@ func TestAWrittenConfigIsReadBackEqual(t *testing.T) {
 	}{
 		{"MarshalJSON", config.Config.MarshalJSON},
 		{"json.Marshal", func(c config.Config) ([]byte, error) { return json.Marshal(c) }},
+		{"ServiceConfig", func(c config.Config) ([]byte, error) {
+			var service struct {
+				LoadBalancingConfig []map[string]json.RawMessage
+			}
+			err := json.Unmarshal([]byte(c.ServiceConfig()), &service)
+			return service.LoadBalancingConfig[0]["subpool"], err
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			same := func(c config.Config) bool {
@@ -61,6 +71,52 @@ func TestAWrittenConfigIsReadBackEqual(t *testing.T) {
 				Values:   func(v []reflect.Value, r *rand.Rand) { v[0] = reflect.ValueOf(anyConfig(r)) },
 			}))
 		})
+	}
+}
+
+// A target says the same as JSON, whatever the values are.
+func TestASettingIsReadAlikeFromATargetAndFromJSON(t *testing.T) {
+	same := func(c config.Config) bool {
+		js, err := json.Marshal(c)
+		require.NoError(t, err)
+		var object map[string]any
+		require.NoError(t, json.Unmarshal(js, &object))
+		query := make(url.Values)
+		for name, value := range object {
+			query.Set(name, fmt.Sprint(value))
+			if number, ok := value.(float64); ok {
+				query.Set(name, strconv.FormatFloat(number, 'f', -1, 64))
+			}
+		}
+		back, given, err := config.ParseQuery(query.Encode())
+		require.NoError(t, err)
+		return back == c && len(given) == len(object)
+	}
+	require.NoError(t, quick.Check(same, &quick.Config{
+		MaxCount: 2000,
+		Values:   func(v []reflect.Value, r *rand.Rand) { v[0] = reflect.ValueOf(anyConfig(r)) },
+	}))
+}
+
+// NewClient must say what is wrong with a Config that was made by hand, be it
+// such that JSON cannot even hold it.
+func TestASettingOutOfItsBoundsIsWrittenAsItIs(t *testing.T) {
+	for _, tt := range []struct {
+		change func(*config.Config)
+		want   string
+	}{
+		{func(c *config.Config) { *c = config.Config{} }, `subpool: maxSize: 0, must be 1 to 1024`},
+		{func(c *config.Config) { c.LifetimeJitter = math.NaN() }, `subpool: lifetimeJitter: "NaN", must be a number`},
+		{func(c *config.Config) { c.MaxLifetime = -1 }, `subpool: maxLifetime: "-1ns", must not be negative`},
+		{func(c *config.Config) { c.MaxPending = -1 }, `subpool: maxPending: -1, must be 0 to 2147483647`},
+	} {
+		c := with(tt.change)
+		var service struct {
+			LoadBalancingConfig []map[string]json.RawMessage
+		}
+		require.NoError(t, json.Unmarshal([]byte(c.ServiceConfig()), &service))
+		_, _, _, err := config.Parse(service.LoadBalancingConfig[0]["subpool"])
+		require.EqualError(t, err, tt.want)
 	}
 }
 

@@ -8,8 +8,10 @@ package picker
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/balancer/base"
@@ -36,6 +38,14 @@ func Register(name string, b base.PickerBuilder) { builders[name] = wrapped{b} }
 
 // Builder returns the builder registered as name, or nil.
 func Builder(name string) base.PickerBuilder { return builders[name] }
+
+// Check reports a name that no builder is registered as.
+func Check(name string) error {
+	if Builder(name) == nil {
+		return fmt.Errorf("subpool: picker: %q, must be one of %s", name, strings.Join(Names(), ", "))
+	}
+	return nil
+}
 
 // Names returns the names of all registered builders, in order.
 func Names() []string { return slices.Sorted(maps.Keys(builders)) }

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +29,7 @@ import (
 // Options say how the server runs.
 type Options struct {
 	TCP    bool        // a socket on 127.0.0.1, instead of memory
+	Unix   bool        // a socket in the file system
 	TLS    *tls.Config // of the server
 	Server []grpc.ServerOption
 
@@ -79,12 +82,7 @@ func Start(t testing.TB, opts Options) *Server {
 		streams:           make(map[int]bool),
 		health:            make(map[int]*health.Server),
 	}
-	s.listener = bufconn.Listen(1 << 16)
-	if opts.TCP {
-		var err error
-		s.listener, err = net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-	}
+	s.listener = opts.listen(t)
 	serverOpts := opts.Server
 	if opts.TLS != nil {
 		serverOpts = append(serverOpts, grpc.Creds(credentials.NewTLS(opts.TLS)))
@@ -104,9 +102,25 @@ func Start(t testing.TB, opts Options) *Server {
 	return s
 }
 
+func (o Options) listen(t testing.TB) net.Listener {
+	network, address := "tcp", "127.0.0.1:0"
+	switch {
+	case o.Unix:
+		dir, err := os.MkdirTemp("", "") // t.TempDir may be too long for a socket
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		network, address = "unix", filepath.Join(dir, "server.sock")
+	case !o.TCP:
+		return bufconn.Listen(1 << 16)
+	}
+	l, err := net.Listen(network, address)
+	require.NoError(t, err)
+	return l
+}
+
 // Addr is the server's address; in memory any will do.
 func (s *Server) Addr() string {
-	if s.opts.TCP {
+	if s.opts.TCP || s.opts.Unix {
 		return s.listener.Addr().String()
 	}
 	return "server:443"

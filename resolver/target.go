@@ -1,0 +1,211 @@
+package resolver
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/grpc/resolver"
+
+	"github.com/grpc-subpool/subpool/config"
+)
+
+// A Target is what a target of the scheme says:
+//
+//	subpool:///host:port?size=8            resolved by DNS
+//	subpool:///a:443,b:443?size=8          a list, each resolved by DNS
+//	subpool:///unix:///run/svc.sock        any other registered scheme
+//	subpool://8.8.8.8/host:port            by this DNS server
+type Target struct {
+	Settings config.Config
+	Given    []string          // names of the settings that were given, in order
+	Inner    []resolver.Target // of the hosts; several only in a list
+
+	dns, path, query string // as they were written, the settings in order
+}
+
+// Parse reads a target of the scheme. An error names the target and what is
+// wrong with it.
+func Parse(target string) (Target, error) {
+	u, err := url.Parse(target)
+	if err != nil {
+		return Target{}, targetError(target, "%v", errors.Unwrap(err))
+	}
+	if u.Scheme != Scheme {
+		return Target{}, targetError(target, "must begin with %s:///", Scheme)
+	}
+	return parse(*u)
+}
+
+// parse never panics: gRPC gives it what a stranger may have written.
+func parse(u url.URL) (t Target, err error) {
+	whole := u.String()
+	if u.User != nil {
+		u.User = nil // may be a password
+		return Target{}, targetError(u.String(), "must not name a user")
+	}
+	t.dns = strings.TrimPrefix((&url.URL{Host: u.Host}).String(), "//")
+	t.path = strings.TrimPrefix(asWritten(u), "/")
+	if _, err := url.PathUnescape(u.Opaque); err != nil { // which url.Parse did not look at
+		return Target{}, targetError(whole, "%v", err)
+	}
+	switch {
+	case u.Fragment != "":
+		return Target{}, targetError(whole, "must not have a fragment (#%.64s)", u.Fragment)
+	case t.path == "" && u.Host != "":
+		return Target{}, targetError(whole, "names no host; did you mean %s:///%.64s?", Scheme, u.Host)
+	case t.path == "":
+		return Target{}, targetError(whole, "names no host")
+	}
+	if t.Inner, err = innerTargets(t.dns, t.path); err != nil {
+		return Target{}, targetError(whole, "%v", err)
+	}
+	if t.Settings, t.Given, err = config.ParseQuery(u.RawQuery); err != nil {
+		return Target{}, targetError(whole, "%v", err)
+	}
+	t.query = u.Query().Encode()
+	return t, nil
+}
+
+// asWritten is the path before anything was unescaped: what it nests is parsed, and
+// unescaped, for itself.
+func asWritten(u url.URL) string {
+	switch {
+	case u.Opaque != "": // subpool:host:port
+		return u.Opaque
+	case u.RawPath != "":
+		return u.RawPath
+	}
+	return u.EscapedPath()
+}
+
+// targetError names the target, and bounds what it repeats of it.
+func targetError(target, format string, args ...any) error {
+	const most = 200
+	if len(target) > most {
+		target = target[:most] + "…"
+	}
+	why := strings.TrimPrefix(fmt.Sprintf(format, args...), "subpool: ")
+	return fmt.Errorf("subpool: target %q: %s", target, why)
+}
+
+// innerTargets splits a path into what it nests, or the hosts that it lists.
+func innerTargets(authority, path string) ([]resolver.Target, error) {
+	if strings.Contains(path, "://") || strings.HasPrefix(path, "unix:") || strings.HasPrefix(path, "unix-abstract:") {
+		if authority != "" {
+			return nil, fmt.Errorf("%q must go into the target that is nested", authority)
+		}
+		inner, err := innerTarget(path)
+		return []resolver.Target{inner}, err
+	}
+	var all []resolver.Target
+	for host := range strings.SplitSeq(path, ",") {
+		inner, err := innerTarget("dns://" + authority + "/" + host)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, inner)
+	}
+	return all, nil
+}
+
+func innerTarget(s string) (resolver.Target, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return resolver.Target{}, errors.Unwrap(err)
+	}
+	t := resolver.Target{URL: *u}
+	switch {
+	case u.Scheme == Scheme:
+		return resolver.Target{}, fmt.Errorf("must not nest %s in itself", Scheme)
+	case resolver.Get(u.Scheme) == nil:
+		return resolver.Target{}, fmt.Errorf("no resolver is registered for %q; missing import?", u.Scheme)
+	case u.Scheme == "dns":
+		return t, checkHost(t.Endpoint())
+	}
+	return t, nil
+}
+
+// checkHost reports what DNS or dialling would find out late, or never.
+func checkHost(hostport string) error {
+	if hostport == "" || strings.ContainsFunc(hostport, neverInHost) {
+		return fmt.Errorf("host %q: must be a name or an address, with or without a port", short(hostport))
+	}
+	if isIPv6(hostport) || !strings.Contains(hostport, ":") {
+		return nil
+	}
+	if strings.HasSuffix(hostport, "]") { // as [::1] without a port
+		hostport += ":443"
+	}
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil || strings.ContainsAny(host, ":%[]") && !isIPv6(host) {
+		return fmt.Errorf("host %q: must be host or host:port, with an IPv6 address in brackets", short(hostport))
+	}
+	if n, err := strconv.Atoi(port); err == nil && (n < 1 || n > 65535) || err != nil && !isServiceName(port) {
+		return fmt.Errorf("port %q: must be 1 to 65535", short(port))
+	}
+	return nil
+}
+
+func neverInHost(r rune) bool {
+	return r <= ' ' || r == 0x7f || r == utf8.RuneError || strings.ContainsRune("\"#,/<>?@\\^`{|}", r)
+}
+
+func isIPv6(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Is6()
+}
+
+// isServiceName reports that a port is a name like https (RFC 6335, 5.1).
+func isServiceName(port string) bool {
+	return len(port) <= 15 && strings.ContainsFunc(port, isLetter) &&
+		!strings.ContainsFunc(port, func(r rune) bool { return !isLetter(r) && r != '-' && (r < '0' || r > '9') })
+}
+
+func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
+
+func short(s string) string { return fmt.Sprintf("%.64s", s) }
+
+// String writes the target in one form, which [Parse] reads back to an equal one.
+func (t Target) String() string {
+	query := ""
+	if t.query != "" {
+		query = "?" + t.query
+	}
+	return Scheme + "://" + t.dns + "/" + t.path + query
+}
+
+// authority is what `:authority` says, and the name that TLS verifies, for a
+// channel without grpc.WithAuthority or a name in its credentials: what gRPC
+// would take for the first inner target.
+func (t Target) authority() string {
+	inner := t.Inner[0]
+	if o, ok := resolver.Get(inner.URL.Scheme).(resolver.AuthorityOverrider); ok {
+		return o.OverrideAuthority(inner)
+	}
+	return authorityOf(inner.Endpoint())
+}
+
+// authorityOf is gRPC's default: localhost where the host is left out, and
+// escaped as RFC 3986, 3.2 asks.
+func authorityOf(endpoint string) string {
+	if isIPv6(endpoint) {
+		endpoint = "[" + endpoint + "]"
+	} else if strings.HasPrefix(endpoint, ":") {
+		endpoint = "localhost" + endpoint
+	}
+	var escaped strings.Builder
+	for _, c := range []byte(endpoint) {
+		if isLetter(rune(c)) || '0' <= c && c <= '9' || strings.IndexByte("-_.~!$&'()*+,;=:[]@", c) >= 0 {
+			escaped.WriteByte(c)
+		} else {
+			fmt.Fprintf(&escaped, "%%%02X", c)
+		}
+	}
+	return escaped.String()
+}
