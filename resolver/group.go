@@ -168,8 +168,9 @@ func withPolicy(js, ours string) (merged string, named bool, err error) {
 func endpointsOf(addresses []resolver.Address) []resolver.Endpoint {
 	endpoints := make([]resolver.Endpoint, 0, len(addresses))
 	for _, a := range addresses {
+		//lint:ignore SA1019 old resolvers set it, and gRPC moves it so
 		e := resolver.Endpoint{Attributes: a.BalancerAttributes}
-		a.BalancerAttributes = nil
+		a.BalancerAttributes = nil //lint:ignore SA1019 as above
 		e.Addresses = []resolver.Address{a}
 		endpoints = append(endpoints, e)
 	}
