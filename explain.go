@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	grpcbalancer "google.golang.org/grpc/balancer"
 
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/picker"
@@ -24,13 +27,14 @@ type Explanation struct {
 // A Setting is one effective setting.
 type Setting struct {
 	Name   string
-	Value  string // as in JSON
+	Value  string // as in JSON; "none" for a maxPending without limit
 	Source string // "given", "default", or what it follows from: "size", "minSize"
 }
 
 // Explain tells what settings come to: those of a target of the scheme
 // ("subpool:///host:443?size=8"), of a service config that names the policy, or
-// of the policy alone ({"size":8}). The error says what a channel would say.
+// of the policy alone ({"size":8}). The error says what a channel would say of them;
+// what only a nested resolver refuses is not seen.
 func Explain(input string) (Explanation, error) {
 	var e Explanation
 	var given []string
@@ -54,26 +58,52 @@ func Explain(input string) (Explanation, error) {
 	return e, nil
 }
 
-// policyOf returns the settings within a service config, or JSON that is no
-// service config as it is, or nil for what is no JSON.
+// policyOf returns the settings within a service config, JSON that is no service
+// config as it is, or nil for what is no JSON.
 func policyOf(input string) (json.RawMessage, error) {
 	js := []byte(strings.TrimSpace(input))
-	if len(js) == 0 || js[0] != '{' {
+	if !json.Valid(js) && !strings.HasPrefix(input, "{") {
 		return nil, nil
 	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(js, &fields); err != nil {
+		return js, nil // config.Parse says what is wrong
+	}
+	isServiceConfig := false
 	var service struct {
+		LoadBalancingPolicy string
 		LoadBalancingConfig []map[string]json.RawMessage
 	}
-	if err := json.Unmarshal(js, &service); err != nil || service.LoadBalancingConfig == nil {
+	for name := range fields {
+		isServiceConfig = isServiceConfig || slices.ContainsFunc(serviceConfigFields, func(f string) bool { return strings.EqualFold(f, name) })
+	}
+	if !isServiceConfig {
 		return js, nil
 	}
+	if err := json.Unmarshal(js, &service); err != nil {
+		return nil, fmt.Errorf("subpool: service config: %w", err)
+	}
 	for _, policy := range service.LoadBalancingConfig {
-		if settings, ok := policy[config.Name]; ok {
-			return settings, nil
+		if len(policy) != 1 {
+			return nil, errors.New("subpool: loadBalancingConfig: each entry must name one policy")
 		}
+		for name, settings := range policy {
+			if name == config.Name {
+				return settings, nil
+			}
+			if grpcbalancer.Get(name) != nil {
+				return nil, fmt.Errorf("subpool: loadBalancingConfig: gRPC takes the first policy that it knows, which is %q", name)
+			}
+		}
+	}
+	if service.LoadBalancingConfig == nil && service.LoadBalancingPolicy == config.Name {
+		return json.RawMessage(`{}`), nil
 	}
 	return nil, errors.New("subpool: loadBalancingConfig does not name subpool")
 }
+
+// serviceConfigFields tell a service config from the settings of the policy.
+var serviceConfigFields = []string{"loadBalancingConfig", "loadBalancingPolicy", "methodConfig", "retryThrottling", "healthCheckConfig"}
 
 func settingsOf(c Config, given []string) (all []Setting) {
 	values := make(map[string]json.RawMessage)
@@ -119,7 +149,8 @@ func (e Explanation) String() string {
 // and for what is between, while nothing fails.
 type Fleet struct {
 	// Resting and Busy are the connections open while nobody has an RPC, and while
-	// the demand calls for maxSize everywhere. Pools whose idleTimeout is 0 never
+	// the demand calls for maxSize everywhere. Resting is for channels made with
+	// grpc.WithIdleTimeout(0): others close all after 30 minutes of rest. Pools whose idleTimeout is 0 never
 	// shrink: once they were busy, they rest as they are.
 	Resting, Busy int
 	// Most is the bound on connections open or being made, while all are replaced
@@ -161,11 +192,17 @@ func (e Explanation) Fleet(clients, endpoints int) Fleet {
 
 // renewals returns how often connections of this life are replaced, on average in
 // an hour and at most in a second. Lives are drawn evenly, from life less the
-// jitter's part up to life.
+// jitter's part up to life. Where that is more than half of it the second lives begin
+// to end before the last of the first: the exponent bounds what they add.
 func renewals(connections int, life time.Duration, jitter float64) (hourly, wave float64) {
 	if life == 0 {
 		return 0, 0
 	}
-	hourly = float64(connections) / (life.Hours() * (1 - jitter/2))
-	return hourly, float64(connections) / max(1, life.Seconds()*jitter)
+	n := float64(connections)
+	hourly = n / (life.Hours() * (1 - jitter/2))
+	wave = n / max(1, life.Seconds()*jitter)
+	if jitter > 0.5 {
+		wave *= math.Exp((2*jitter - 1) / jitter)
+	}
+	return hourly, max(wave, hourly/3600)
 }

@@ -2,6 +2,7 @@ package subpool_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,12 +90,22 @@ func TestExplainNamesWhatIsIgnored(t *testing.T) {
 }
 
 func TestExplainRefusesWhatIsNotOurs(t *testing.T) {
-	_, err := subpool.Explain(`{"loadBalancingConfig":[{"round_robin":{}}]}`)
-	require.EqualError(t, err, "subpool: loadBalancingConfig does not name subpool")
-	_, err = subpool.Explain("dns:///svc:443")
-	require.EqualError(t, err, `subpool: target "dns:///svc:443": must begin with subpool:///`)
-	_, err = subpool.Explain("")
-	require.EqualError(t, err, `subpool: target "": must begin with subpool:///`)
+	for input, want := range map[string]string{
+		`{"loadBalancingConfig":[{"round_robin":{}},{"subpool":{}}]}`: `subpool: loadBalancingConfig: gRPC takes the first policy that it knows, which is "round_robin"`,
+		`{"loadBalancingConfig":[{"subpool":{},"round_robin":{}}]}`:   `subpool: loadBalancingConfig: each entry must name one policy`,
+		`{"loadBalancingConfig":[{"other":{}}]}`:                      `subpool: loadBalancingConfig does not name subpool`,
+		`{"loadBalancingConfig":{"subpool":{}}}`:                      `subpool: service config: json: cannot unmarshal object into Go struct field .LoadBalancingConfig of type []map[string]json.RawMessage`,
+		`{"loadBalancingPolicy":"round_robin"}`:                       `subpool: loadBalancingConfig does not name subpool`,
+		`{"methodConfig":[]}`:                                         `subpool: loadBalancingConfig does not name subpool`,
+		`[{"subpool":{"size":8}}]`:                                    `subpool: settings: array, must be a JSON object`,
+		`dns:///svc:443`:                                              `subpool: target "dns:///svc:443": must begin with subpool:///`,
+		``:                                                            `subpool: target "": must begin with subpool:///`,
+	} {
+		_, err := subpool.Explain(input)
+		assert.EqualError(t, err, want, "%s", input)
+	}
+	_, err := subpool.Explain(`{"loadBalancingPolicy":"subpool"}`)
+	assert.NoError(t, err)
 }
 
 func TestAFleetIsCountedBySettings(t *testing.T) {
@@ -112,6 +123,9 @@ func TestAFleetIsCountedBySettings(t *testing.T) {
 		{`{"size":2,"idleTimeout":"0s","maxLifetime":"0s"}`, 10, 1, subpool.Fleet{Resting: 20, Busy: 20, Most: 50, RestartDials: 20}},
 		{`{"minSize":0}`, 10, 2, subpool.Fleet{Busy: 80, Most: 180, BusyDials: 80 / 0.875, RestartDials: 20, BusyWave: 80 / 900.}},
 		{`{}`, -1, 5, subpool.Fleet{}},
+		// The second lives overlap the first: e times as many, as renewal theory has it.
+		{`{"size":2,"lifetimeJitter":1,"idleTimeout":"0s"}`, 1, 1, subpool.Fleet{Resting: 2, Busy: 2, Most: 5, RestingDials: 4, BusyDials: 4,
+			RestartDials: 2, RestingWave: 2 * math.E / 3600, BusyWave: 2 * math.E / 3600}},
 	} {
 		e, err := subpool.Explain(tt.settings)
 		require.NoError(t, err)

@@ -11,7 +11,7 @@ import (
 
 // ParseQuery reads settings from the query of a target, like
 // "size=8&maxLifetime=10m", as [Parse] does from JSON. given names those that
-// were given, in order. The grammar is ours alone, so an unknown name is an
+// were given, sorted. The grammar is ours alone, so an unknown name is an
 // error, as is one that is repeated.
 func ParseQuery(query string) (c Config, given []string, err error) {
 	values, err := url.ParseQuery(query)

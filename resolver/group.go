@@ -2,10 +2,12 @@ package resolver
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 
+	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/serviceconfig"
 )
@@ -20,7 +22,8 @@ type group struct {
 	// mu is held across calls of cc, so that what is published last is what was
 	// known last. Nothing that cc calls in return takes it.
 	mu      sync.Mutex
-	members []*member
+	members []*member // not changed once it is built
+	built   bool      // before, answers are only remembered
 }
 
 // A member is the channel as the resolver of one host sees it.
@@ -30,11 +33,14 @@ type member struct {
 	host     resolver.Target
 	resolver resolver.Resolver
 	state    *resolver.State
-	err      error // of the last answer, nil for a state
-	policies bool  // its service config names LB policies
+	err      error                      // of the last answer, nil for one with addresses
+	policies *serviceconfig.ParseResult // of the last service config that named some
 }
 
-// build starts all resolvers. They may answer at once, so all are known before.
+var errNoAddresses = errors.New("it has no addresses")
+
+// build starts all resolvers. They may answer at once; that is published when all of
+// them are there, for one may be refused.
 func (g *group) build(opts resolver.BuildOptions) (err error) {
 	for _, host := range g.target.Inner {
 		g.members = append(g.members, &member{ClientConn: g.cc, g: g, host: host})
@@ -43,6 +49,12 @@ func (g *group) build(opts resolver.BuildOptions) (err error) {
 		if m.resolver, err = resolver.Get(m.host.URL.Scheme).Build(m.host, m, opts); err != nil {
 			return err
 		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.built = true
+	if slices.ContainsFunc(g.members, func(m *member) bool { return m.state != nil || m.err != nil }) {
+		_ = g.publishLocked()
 	}
 	return nil
 }
@@ -63,19 +75,56 @@ func (g *group) Close() {
 	}
 }
 
-// UpdateState publishes what all hosts have, now that this one has news.
+// publishLocked tells gRPC what all hosts have. With nothing it waits while one may
+// still find something; then an error says more than the lack of addresses.
+func (g *group) publishLocked() error {
+	if !g.built {
+		return nil
+	}
+	all := g.union()
+	if len(all.Endpoints) > 0 {
+		return g.cc.UpdateState(all)
+	}
+	why := error(nil)
+	for _, m := range g.members {
+		if m.state == nil && m.err == nil {
+			return balancer.ErrBadResolverState
+		}
+		if m.err != nil && m.err != errNoAddresses {
+			why = m.err
+		}
+	}
+	if why != nil {
+		g.cc.ReportError(why)
+		return balancer.ErrBadResolverState
+	}
+	return g.cc.UpdateState(all)
+}
+
+// UpdateState publishes what all hosts have, now that this one has news. A host of a
+// list that has no addresses must ask again by itself, whatever the others have.
 func (m *member) UpdateState(s resolver.State) error {
-	m.g.mu.Lock()
-	defer m.g.mu.Unlock()
+	g := m.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if s.Endpoints == nil {
 		s.Endpoints = endpointsOf(s.Addresses)
 	}
-	if m.policies && len(s.Endpoints) == 0 {
-		err := targetError(m.g.name, "%q gives no addresses but load-balancing policies of its own; use %q itself", m.host.URL.Scheme, m.host.URL.String())
-		return m.g.cc.UpdateState(resolver.State{ServiceConfig: &serviceconfig.ParseResult{Err: err}})
-	}
 	m.state, m.err = &s, nil
-	return m.g.cc.UpdateState(m.g.union())
+	if len(s.Endpoints) > 0 {
+		return g.publishLocked()
+	}
+	m.err = errNoAddresses
+	// DNS has policies in TXT records, but none that would find addresses.
+	if scheme := m.host.URL.Scheme; scheme != "dns" && s.ServiceConfig != nil && s.ServiceConfig == m.policies {
+		err := targetError(g.name, "%q gives no addresses but load-balancing policies of its own; use %q itself", scheme, m.host.URL.String())
+		return g.cc.UpdateState(resolver.State{ServiceConfig: &serviceconfig.ParseResult{Err: err}})
+	}
+	err := g.publishLocked()
+	if len(g.members) > 1 {
+		return balancer.ErrBadResolverState
+	}
+	return err
 }
 
 // NewAddress is UpdateState of resolvers that were written long ago.
@@ -89,23 +138,25 @@ func (m *member) NewAddress(addresses []resolver.Address) {
 	_ = m.UpdateState(s)
 }
 
-// ReportError keeps what other hosts have. gRPC is told only when no host has
-// anything, and none may still find something.
+// ReportError keeps what this and other hosts have. Of a list gRPC is told only when
+// there is nothing.
 func (m *member) ReportError(err error) {
-	m.g.mu.Lock()
-	defer m.g.mu.Unlock()
+	g := m.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	m.err = err
-	if len(m.g.members) > 1 {
-		logger.Warningf("subpool: %s: %s: %v", m.g.name, m.host.Endpoint(), err)
-	}
-	if slices.ContainsFunc(m.g.members, func(m *member) bool { return m.err == nil }) {
+	if len(g.members) == 1 && g.built {
+		g.cc.ReportError(err)
 		return
 	}
-	m.g.cc.ReportError(err)
+	logger.Warningf("subpool: %s: %s: %v", g.name, m.host.Endpoint(), err)
+	if len(g.union().Endpoints) == 0 {
+		_ = g.publishLocked()
+	}
 }
 
 // union is what all hosts have. Where several give a service config or attributes,
-// the first one's count, whose name is the authority too.
+// the first good one's count, whose name is the authority too.
 func (g *group) union() (all resolver.State) {
 	for _, m := range g.members {
 		if m.state == nil {
@@ -118,7 +169,7 @@ func (g *group) union() (all resolver.State) {
 			}
 			all.Endpoints = append(all.Endpoints, e)
 		}
-		if all.ServiceConfig == nil {
+		if all.ServiceConfig == nil || all.ServiceConfig.Err != nil && m.state.ServiceConfig != nil {
 			all.ServiceConfig = m.state.ServiceConfig
 		}
 		if all.Attributes == nil {
@@ -138,10 +189,13 @@ func (m *member) ParseServiceConfig(js string) *serviceconfig.ParseResult {
 	if err != nil {
 		return m.g.cc.ParseServiceConfig(js) // gRPC says what is wrong
 	}
-	m.g.mu.Lock()
-	m.policies = named
-	m.g.mu.Unlock()
-	return m.g.cc.ParseServiceConfig(merged)
+	result := m.g.cc.ParseServiceConfig(merged)
+	if named {
+		m.g.mu.Lock()
+		m.policies = result
+		m.g.mu.Unlock()
+	}
+	return result
 }
 
 // withPolicy puts the policy of ours in place of those that a service config

@@ -51,7 +51,7 @@ func (builder) Build(t resolver.Target, cc resolver.ClientConn, opts resolver.Bu
 	if opts.DisableServiceConfig {
 		return refuse(targetError(t.URL.String(), "needs the service configs that grpc.WithDisableServiceConfig turns off; name the policy in the default service config instead"))
 	}
-	g := &group{cc: cc, name: t.URL.String(), target: target}
+	g := &group{cc: cc, name: secret.ReplaceAllString(t.URL.String(), "://…@"), target: target}
 	g.ours = cc.ParseServiceConfig(target.Settings.ServiceConfig())
 	if g.ours.Err != nil { // a picker that nobody registered
 		why := strings.TrimPrefix(g.ours.Err.Error(), fmt.Sprintf("error parsing config for policy %q: ", config.Name))

@@ -26,9 +26,17 @@ type zone map[string]*manual.Resolver
 
 var hosts atomic.Pointer[zone]
 
-func init() { grpcresolver.Register(new(zone)) }
+func init() {
+	grpcresolver.Register(new(zone))
+	grpcresolver.Register(&policies{})
+}
 
 func (*zone) Scheme() string { return "dns" }
+
+// policies is the same by another name.
+type policies struct{ zone }
+
+func (*policies) Scheme() string { return "policies" }
 
 func (*zone) Build(t grpcresolver.Target, cc grpcresolver.ClientConn, opts grpcresolver.BuildOptions) (grpcresolver.Resolver, error) {
 	r, ok := (*hosts.Load())[t.Endpoint()]
@@ -114,16 +122,73 @@ func TestAServiceConfigThatCannotBeReadFailsAsAlways(t *testing.T) {
 
 // As xds does it: no addresses, but policies that would find them.
 //
-// Guards: `m.policies && len(s.Endpoints) == 0`.
+// Guards: `s.ServiceConfig == m.policies`.
 func TestAResolverWithPoliciesOfItsOwnIsRefused(t *testing.T) {
-	story(t, "subpool:///a?size=3", func(t *testing.T, c client) {
+	story(t, "subpool:///policies:///a?size=3", func(t *testing.T, c client) {
 		var state grpcresolver.State
 		state.ServiceConfig = c.a.CC().ParseServiceConfig(`{"loadBalancingConfig":[{"xds_cluster_manager_experimental":{}}]}`)
 		c.a.UpdateState(state)
-		require.ErrorContains(t, c.call(grpc.WaitForReady(true)), `subpool: target "subpool:///a?size=3": `+
-			`"dns" gives no addresses but load-balancing policies of its own; use "dns:///a" itself`)
+		require.ErrorContains(t, c.call(grpc.WaitForReady(true)), `subpool: target "subpool:///policies:///a?size=3": `+
+			`"policies" gives no addresses but load-balancing policies of its own; use "policies:///a" itself`)
 		c.a.UpdateState(addresses("x:1"))
 		require.NoError(t, c.call(), "it thought better of it")
+	})
+}
+
+// DNS has policies in TXT records, and a name may have no address yet.
+//
+// Guards: `scheme != "dns"`.
+func TestANameWithoutAddressesIsWaitedFor(t *testing.T) {
+	for _, target := range []string{"subpool:///a?size=3", "subpool:///a,b?size=3"} {
+		story(t, target, func(t *testing.T, c client) {
+			var state grpcresolver.State
+			state.ServiceConfig = c.a.CC().ParseServiceConfig(`{"loadBalancingPolicy":"round_robin"}`)
+			c.a.UpdateState(state)
+			if target != "subpool:///a?size=3" {
+				c.b.UpdateState(addresses("y:1"))
+				require.NoError(t, c.call())
+				c.a.UpdateState(state)
+				require.NoError(t, c.call(), "b is as it was")
+				return
+			}
+			time.AfterFunc(time.Second, func() { c.a.UpdateState(addresses("x:1")) })
+			require.NoError(t, c.call(grpc.WaitForReady(true)))
+		})
+	}
+}
+
+// Guards: `m.state == nil && m.err == nil` in publishLocked, and what UpdateState
+// returns, by which a resolver asks again.
+func TestAHostWithoutAddressesDoesNotSpeakForTheList(t *testing.T) {
+	story(t, "subpool:///a,b?size=3", func(t *testing.T, c client) {
+		require.Error(t, c.a.CC().UpdateState(grpcresolver.State{}))
+		synctest.Wait()
+		require.Equal(t, "CONNECTING", c.GetState().String())
+		c.b.UpdateState(addresses("y:1"))
+		require.NoError(t, c.call())
+		require.Error(t, c.a.CC().UpdateState(grpcresolver.State{}), "a must ask again")
+		require.NoError(t, c.call())
+	})
+	story(t, "subpool:///a,b?size=3", func(t *testing.T, c client) {
+		c.a.UpdateState(grpcresolver.State{})
+		c.b.CC().ReportError(errors.New("the name server is on strike"))
+		require.ErrorContains(t, c.call(), "the name server is on strike")
+	})
+}
+
+// Guards: `!g.built`: the part of a list that answers at once must not serve alone.
+func TestAListThatIsRefusedServesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := manual.NewBuilderWithScheme("dns")
+		a.InitialState(addresses("x:1"))
+		hosts.Store(&zone{"a": a})
+		s := harness.Start(t, harness.Options{})
+		cc, err := grpc.NewClient("subpool:///a,nowhere", s.DialOptions(`{}`)...)
+		require.NoError(t, err)
+		defer cc.Close()
+		c := client{t: t, ClientConn: cc}
+		require.ErrorContains(t, c.call(grpc.WaitForReady(true)), "no such host")
+		require.Zero(t, s.Dials())
 	})
 }
 
@@ -182,7 +247,7 @@ func TestAListIsAllThatItsHostsHave(t *testing.T) {
 	})
 }
 
-// Guards: the return in ReportError while another host may have something.
+// Guards: the same for errors.
 func TestAListFailsOnlyWhenAllItsHostsFail(t *testing.T) {
 	story(t, "subpool:///a,b?size=2", func(t *testing.T, c client) {
 		c.a.CC().ReportError(errors.New("a is unknown"))

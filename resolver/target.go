@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	_ "google.golang.org/grpc" // registers its own schemes
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/config"
@@ -23,10 +25,10 @@ import (
 //	subpool://8.8.8.8/host:port            by this DNS server
 type Target struct {
 	Settings config.Config
-	Given    []string          // names of the settings that were given, in order
+	Given    []string          // names of the settings that were given, sorted
 	Inner    []resolver.Target // of the hosts; several only in a list
 
-	dns, path, query string // as they were written, the settings in order
+	dns, path, query string // as they were written, the settings sorted
 }
 
 // Parse reads a target of the scheme. An error names the target and what is
@@ -46,8 +48,7 @@ func Parse(target string) (Target, error) {
 func parse(u url.URL) (t Target, err error) {
 	whole := u.String()
 	if u.User != nil {
-		u.User = nil // may be a password
-		return Target{}, targetError(u.String(), "must not name a user")
+		return Target{}, targetError(whole, "must not name a user")
 	}
 	t.dns = strings.TrimPrefix((&url.URL{Host: u.Host}).String(), "//")
 	t.path = strings.TrimPrefix(asWritten(u), "/")
@@ -84,9 +85,11 @@ func asWritten(u url.URL) string {
 	return u.EscapedPath()
 }
 
-// targetError names the target, and bounds what it repeats of it.
+// targetError names the target, and bounds what it repeats of it. What stands before
+// an @ may be a password.
 func targetError(target, format string, args ...any) error {
 	const most = 200
+	target = secret.ReplaceAllString(target, "://…@")
 	if len(target) > most {
 		target = target[:most] + "…"
 	}
@@ -94,8 +97,13 @@ func targetError(target, format string, args ...any) error {
 	return fmt.Errorf("subpool: target %q: %s", target, why)
 }
 
+var secret = regexp.MustCompile(`://[^/?#@]*@`)
+
 // innerTargets splits a path into what it nests, or the hosts that it lists.
 func innerTargets(authority, path string) ([]resolver.Target, error) {
+	if before, _, nests := strings.Cut(path, "://"); nests && strings.ContainsAny(before, ",/") {
+		return nil, errors.New("a list names hosts, and no targets")
+	}
 	if strings.Contains(path, "://") || strings.HasPrefix(path, "unix:") || strings.HasPrefix(path, "unix-abstract:") {
 		if authority != "" {
 			return nil, fmt.Errorf("%q must go into the target that is nested", authority)
@@ -125,29 +133,43 @@ func innerTarget(s string) (resolver.Target, error) {
 		return resolver.Target{}, fmt.Errorf("must not nest %s in itself", Scheme)
 	case resolver.Get(u.Scheme) == nil:
 		return resolver.Target{}, fmt.Errorf("no resolver is registered for %q; missing import?", u.Scheme)
-	case u.Scheme == "dns":
-		return t, checkHost(t.Endpoint())
+	case strings.HasPrefix(u.Scheme, "unix") && t.Endpoint() == "":
+		return resolver.Target{}, fmt.Errorf("%q names no socket", s)
+	case u.Scheme != "dns":
+		return t, nil
 	}
-	return t, nil
+	if u.Host != "" {
+		if err := checkHost(u.Host); err != nil {
+			return resolver.Target{}, fmt.Errorf("name server: %w", err)
+		}
+	}
+	return t, checkHost(t.Endpoint())
 }
 
 // checkHost reports what DNS or dialling would find out late, or never.
 func checkHost(hostport string) error {
+	if strings.Contains(hostport, ",") {
+		return fmt.Errorf("host %q: a list is written %s:///a,b", short(hostport), Scheme)
+	}
 	if hostport == "" || strings.ContainsFunc(hostport, neverInHost) {
 		return fmt.Errorf("host %q: must be a name or an address, with or without a port", short(hostport))
 	}
-	if isIPv6(hostport) || !strings.Contains(hostport, ":") {
+	if isIPv6(hostport) || !strings.Contains(hostport, ":") && hostport[0] != '[' {
 		return nil
 	}
 	if strings.HasSuffix(hostport, "]") { // as [::1] without a port
 		hostport += ":443"
 	}
 	host, port, err := net.SplitHostPort(hostport)
-	if err != nil || strings.ContainsAny(host, ":%[]") && !isIPv6(host) {
+	if err != nil || strings.ContainsAny(hostport, "[]") != isIPv6(host) || strings.Contains(host, "%") && !isIPv6(host) {
 		return fmt.Errorf("host %q: must be host or host:port, with an IPv6 address in brackets", short(hostport))
 	}
-	if n, err := strconv.Atoi(port); err == nil && (n < 1 || n > 65535) || err != nil && !isServiceName(port) {
+	isNumber := strings.Trim(port, "0123456789") == ""
+	if n, _ := strconv.Atoi(port); isNumber && (n < 1 || n > 65535) || !isNumber && !isServiceName(port) {
 		return fmt.Errorf("port %q: must be 1 to 65535", short(port))
+	}
+	if !isNumber && resolver.Get(strings.ToLower(host)) != nil {
+		return fmt.Errorf("host %q: is a scheme; did you mean %s:///%s:///%s?", host, Scheme, host, short(port))
 	}
 	return nil
 }
@@ -181,8 +203,8 @@ func (t Target) String() string {
 }
 
 // authority is what `:authority` says, and the name that TLS verifies, for a
-// channel without grpc.WithAuthority or a name in its credentials: what gRPC
-// would take for the first inner target.
+// channel without grpc.WithAuthority or a name in its credentials: what gRPC would
+// take for the first inner target, but an IPv6 address is always in brackets.
 func (t Target) authority() string {
 	inner := t.Inner[0]
 	if o, ok := resolver.Get(inner.URL.Scheme).(resolver.AuthorityOverrider); ok {
@@ -191,7 +213,7 @@ func (t Target) authority() string {
 	return authorityOf(inner.Endpoint())
 }
 
-// authorityOf is gRPC's default: localhost where the host is left out, and
+// authorityOf is gRPC's default, but for IPv6: localhost where the host is left out, and
 // escaped as RFC 3986, 3.2 asks.
 func authorityOf(endpoint string) string {
 	if isIPv6(endpoint) {
