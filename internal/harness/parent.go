@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/serviceconfig"
 )
@@ -17,8 +18,10 @@ type ParentPolicy struct {
 	name     string
 	subConns atomic.Int64
 	refuse   atomic.Bool
+	deaf     atomic.Bool
 	picker   atomic.Pointer[balancer.Picker]
 	updates  atomic.Int64
+	ready    atomic.Int64
 }
 
 // Parent registers a ParentPolicy; each test needs a name of its own.
@@ -36,6 +39,9 @@ func (p *ParentPolicy) Policy(child string) string {
 // RefuseSubConns makes NewSubConn fail.
 func (p *ParentPolicy) RefuseSubConns(refuse bool) { p.refuse.Store(refuse) }
 
+// DropCreds makes NewSubConn ignore the credentials that the child gives.
+func (p *ParentPolicy) DropCreds() { p.deaf.Store(true) }
+
 // SubConns is how often the child called NewSubConn.
 func (p *ParentPolicy) SubConns() int { return int(p.subConns.Load()) }
 
@@ -49,6 +55,9 @@ func (p *ParentPolicy) Picker() balancer.Picker {
 
 // Updates is how often the child called UpdateState.
 func (p *ParentPolicy) Updates() int { return int(p.updates.Load()) }
+
+// Ready is how many connections ever became READY.
+func (p *ParentPolicy) Ready() int { return int(p.ready.Load()) }
 
 // Name implements balancer.Builder.
 func (p *ParentPolicy) Name() string { return p.name }
@@ -108,6 +117,17 @@ func (cc parentClientConn) NewSubConn(addrs []resolver.Address, opts balancer.Ne
 	cc.policy.subConns.Add(1)
 	if cc.policy.refuse.Load() {
 		return nil, errors.New("harness: no SubConn")
+	}
+	if cc.policy.deaf.Load() {
+		//lint:ignore SA1019 so does grpc once it is removed
+		opts.CredsBundle = nil
+	}
+	listener := opts.StateListener
+	opts.StateListener = func(st balancer.SubConnState) {
+		if st.ConnectivityState == connectivity.Ready {
+			cc.policy.ready.Add(1)
+		}
+		listener(st)
 	}
 	//lint:ignore SA1019 it is the only way to a SubConn
 	return cc.ClientConn.NewSubConn(addrs, opts)
