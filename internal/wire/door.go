@@ -1,0 +1,44 @@
+package wire
+
+import (
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/resolver"
+)
+
+// Fit lets the wires of s into the SubConn that is made with opts and the address
+// that it returns, by the one door that gRPC has for them, which is deprecated
+// (grpc-go#3498): the credentials of a single SubConn. Credentials that the channel
+// was given by [Credentials] need no door, but find s by the address. Where neither
+// is, there are no wires.
+func Fit(s *Sensor, opts *balancer.NewSubConnOptions, build balancer.BuildOptions, addr resolver.Address) resolver.Address {
+	b := bundle{transport: build.DialCreds}
+	if build.CredsBundle != nil { // it comes before DialCreds
+		b.perRPC = build.CredsBundle.PerRPCCredentials()
+		if t := build.CredsBundle.TransportCredentials(); t != nil {
+			b.transport = t
+		}
+	}
+	switch {
+	case b.transport == nil:
+	case isFitting(b.transport):
+		addr.Attributes = addr.Attributes.WithValue(sensorKey{}, s)
+	default:
+		b.transport = fit(b.transport, s)
+		//lint:ignore SA1019 there is no other way for a policy
+		opts.CredsBundle = b
+	}
+	return addr
+}
+
+// A bundle is the channel's own, but for the transport credentials.
+type bundle struct {
+	transport credentials.TransportCredentials
+	perRPC    credentials.PerRPCCredentials
+}
+
+func (b bundle) TransportCredentials() credentials.TransportCredentials { return b.transport }
+func (b bundle) PerRPCCredentials() credentials.PerRPCCredentials       { return b.perRPC }
+
+// NewWithMode is not called of a SubConn's bundle.
+func (b bundle) NewWithMode(string) (credentials.Bundle, error) { return b, nil }

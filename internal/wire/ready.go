@@ -1,0 +1,93 @@
+package wire
+
+import (
+	"io"
+	"net"
+	"syscall"
+
+	"google.golang.org/grpc/mem"
+)
+
+// A readyReader takes a buffer only once there is something to read, so that an
+// idle connection pins none. gRPC looks for the method, and has it itself only for
+// the connections of package net, which a wire hides.
+type readyReader interface {
+	ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, error)
+}
+
+type readyWire struct {
+	*Wire
+	reader readyReader
+}
+
+// ReadOnReady is Read with a buffer from pool.
+func (w *readyWire) ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
+	buf, n, err := w.reader.ReadOnReady(size, pool)
+	if n > 0 {
+		w.saw((*buf)[:n])
+	}
+	return buf, n, err
+}
+
+// readyReaderOf returns how conn is read that way, nil if it cannot be.
+func readyReaderOf(conn net.Conn) readyReader {
+	if r, ok := conn.(readyReader); ok {
+		return r
+	}
+	// Only these: what has encrypted the connection may show its raw SyscallConn.
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return nil
+	}
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil || !canReadRaw {
+		return nil
+	}
+	r := &rawReader{raw: raw}
+	r.try = r.read
+	return r
+}
+
+// A rawReader reads a socket of package net. What a call works with is in fields,
+// and try is bound once, so that a read allocates nothing.
+type rawReader struct {
+	raw syscall.RawConn
+	try func(fd uintptr) (done bool)
+
+	size int
+	pool mem.BufferPool
+	buf  *[]byte
+	n    int
+	err  error
+}
+
+func (r *rawReader) read(fd uintptr) (done bool) {
+	r.buf = r.pool.Get(r.size)
+	r.n, r.err = readRaw(fd, *r.buf)
+	if r.err != nil || r.n == 0 {
+		r.pool.Put(r.buf)
+		r.buf = nil
+	}
+	return !wouldBlock(r.err)
+}
+
+func (r *rawReader) ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
+	r.size, r.pool, r.buf, r.n, r.err = size, pool, nil, 0, nil
+	err := r.raw.Read(r.try)
+	buf, n := r.buf, r.n
+	if err == nil {
+		err = r.err
+	}
+	r.pool, r.buf, r.err = nil, nil, nil
+	switch {
+	case buf != nil && err != nil: // closed meanwhile
+		pool.Put(buf)
+		return nil, 0, err
+	case buf == nil && err == nil: // as read(2) tells the end
+		return nil, 0, io.EOF
+	case err != nil:
+		return nil, 0, err
+	}
+	return buf, n, nil
+}

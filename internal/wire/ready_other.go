@@ -1,0 +1,9 @@
+//go:build !linux
+
+package wire
+
+const canReadRaw = false
+
+func readRaw(uintptr, []byte) (int, error) { return 0, nil }
+
+func wouldBlock(error) bool { return false }

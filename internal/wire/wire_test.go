@@ -1,0 +1,111 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// frame is one HTTP/2 frame.
+func frame(kind, flags byte, payload ...byte) []byte {
+	n := len(payload)
+	return append([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags, 0, 0, 0, 0}, payload...)
+}
+
+func setting(id uint16, value uint32) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(nil, id), value)
+}
+
+func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+
+func TestTheLimitIsWhatTheServerSaidLast(t *testing.T) {
+	hundred := frame(4, 0, setting(3, 100)...)
+	for _, tt := range []struct {
+		name string
+		sent []byte
+		want int
+	}{
+		{"nothing", nil, NoLimit},
+		{"no settings", frame(4, 0), NoLimit},
+		{"others", frame(4, 0, join(setting(1, 5), setting(4, 7))...), NoLimit},
+		{"the limit", hundred, 100},
+		{"among others", frame(4, 0, join(setting(1, 5), setting(3, 100), setting(4, 7))...), 100},
+		{"twice in a frame", frame(4, 0, join(setting(3, 5), setting(3, 100))...), 100},
+		{"a second frame", join(hundred, frame(6, 0, make([]byte, 8)...), frame(4, 0, setting(3, 3)...)), 3},
+		{"a second frame with others", join(hundred, frame(4, 0, setting(4, 7)...)), 100},
+		{"nothing allowed", frame(4, 0, setting(3, 0)...), 0},
+		{"the largest", frame(4, 0, setting(3, 1<<32-1)...), NoLimit},
+		{"within another frame", frame(0, 0, hundred...), NoLimit},
+		{"an acknowledgement", join(hundred, frame(4, 1, setting(3, 3)...)), 100},
+		{"not yet whole", hundred[:len(hundred)-1], NoLimit},
+		{"a broken frame, and another", join(frame(4, 0, join(setting(3, 9), []byte{0, 3, 0})...), hundred), 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for piece := 1; piece <= len(tt.sent)+1; piece++ {
+				w := newWire(nil, nil, func() {})
+				for rest := tt.sent; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
+					w.saw(rest[:min(piece, len(rest))])
+				}
+				require.Equal(t, tt.want, w.Limit(), "in pieces of %d", piece)
+				require.EqualValues(t, len(tt.sent), w.Received())
+			}
+		})
+	}
+}
+
+func TestAChangeOfTheLimitIsTold(t *testing.T) {
+	told := 0
+	w := newWire(nil, nil, func() { told++ })
+	for _, limit := range []uint32{100, 100, 50, 1 << 31, 1<<32 - 1} {
+		w.saw(frame(4, 0, setting(3, limit)...))
+	}
+	require.Equal(t, 3, told)
+}
+
+// limitOf reads frames in one go, as RFC 9113 has them: the other way to the same.
+func limitOf(all []byte) int {
+	limit := NoLimit
+	for len(all) >= 9 {
+		n := int(all[0])<<16 | int(all[1])<<8 | int(all[2])
+		isSettings := all[3] == 4 && all[4]&1 == 0
+		payload := all[9:]
+		all = payload[min(n, len(payload)):]
+		payload = payload[:min(n, len(payload))]
+		for ; isSettings && len(payload) >= 6; payload = payload[6:] {
+			if binary.BigEndian.Uint16(payload) == 3 {
+				limit = int(min(binary.BigEndian.Uint32(payload[2:]), NoLimit))
+			}
+		}
+	}
+	return limit
+}
+
+// pieces is a connection that gives a few bytes at a time.
+type pieces struct {
+	net.Conn
+	from io.Reader
+	most int
+}
+
+func (p pieces) Read(b []byte) (int, error) { return p.from.Read(b[:min(len(b), p.most)]) }
+
+// Arbitrary bytes in arbitrary pieces: no panic, nothing kept, the same limit as by
+// another reading, and gRPC reads exactly what came.
+func FuzzWire(f *testing.F) {
+	f.Add([]byte{}, uint8(1))
+	f.Add(frame(4, 0, setting(3, 100)...), uint8(4))
+	f.Add(join(frame(4, 0, join(setting(3, 5), []byte{0, 3, 0})...), frame(4, 0, setting(3, 7)...)), uint8(7))
+	f.Add(bytes.Repeat([]byte{255}, 40), uint8(3))
+	f.Fuzz(func(t *testing.T, sent []byte, piece uint8) {
+		w := newWire(pieces{from: bytes.NewReader(sent), most: int(piece) + 1}, nil, func() {})
+		got, err := io.ReadAll(w)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(sent, got))
+		require.Equal(t, limitOf(sent), w.Limit())
+		require.EqualValues(t, len(sent), w.Received())
+	})
+}
