@@ -21,6 +21,7 @@ type attempts struct {
 // countFailure reports whether s speaks for the endpoint: the others began
 // before the first failure was known, and do not lengthen the backoff.
 func (e *endpoint) countFailure(s *slot) bool {
+	e.trust()
 	if e.probe == nil {
 		e.probe = s
 	}

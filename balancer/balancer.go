@@ -3,8 +3,8 @@ package balancer
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/balancer"
@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/wire"
 	"github.com/grpc-subpool/subpool/picker"
 )
 
@@ -21,6 +22,7 @@ import (
 // unlock.
 type pool struct {
 	cc     balancer.ClientConn
+	opts   balancer.BuildOptions
 	target string
 
 	// mu is held across calls into gRPC, so that these are ordered: of two
@@ -32,7 +34,6 @@ type pool struct {
 	mu          sync.Mutex
 	cfg         *config.Config
 	endpoints   []*endpointOf
-	limit       int         // of streams per connection, of the server; nothing tells it yet
 	gate        picker.Gate // what the connections share
 	lastOrder   int
 	warnedSize  bool
@@ -41,15 +42,23 @@ type pool struct {
 	published   *publication
 	timer       *time.Timer
 	closed      bool
+	former      []connection // those that carry RPCs, and are nobody's any more
+	closing     []*wire.Wire // those that gRPC was told to close
+	cut         int          // RPCs that were in flight on connections when these were cut
+
+	silenceAfter atomic.Int64 // unresponsiveTimeout, for Done
 
 	empty       signal    // a draining connection may be empty
 	pressure    signal    // a connection carries so much that the pool may have to grow
 	room        signal    // held RPCs may find a place
 	health      signal    // a connection's health changed
+	silence     signal    // a connection answers nothing any more
 	roused      signal    // somebody wants a pool that sleeps
 	nextCheck   time.Time // no look at the pressure before
 	nextSample  time.Time // of demand
 	nextRelease time.Time // of held RPCs, when places came free; zero if none did
+	heldSince   time.Time // when RPCs were first seen to be held by the present picker; or zero
+	recount     bool      // they must pick again, so that those that are gone do not count
 	nextAsk     time.Time // of the resolver; zero if it is not asked
 
 	shutdowns sync.WaitGroup // SubConn.Shutdown may wait for a dark connection
@@ -61,9 +70,9 @@ type endpointOf struct {
 	addr resolver.Endpoint
 }
 
-func newPool(cc balancer.ClientConn, target string) *pool {
-	p := &pool{cc: cc, target: target, limit: noLimit}
-	for _, s := range []*signal{&p.empty, &p.pressure, &p.room, &p.health, &p.roused} {
+func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
+	p := &pool{cc: cc, opts: opts, target: opts.Target.String()}
+	for _, s := range []*signal{&p.empty, &p.pressure, &p.room, &p.health, &p.silence, &p.roused} {
 		s.wake = p.wake
 	}
 	p.gate.Empty, p.gate.Pressure, p.gate.Room = p.empty.raise, p.pressure.raise, p.room.raise
@@ -85,6 +94,7 @@ func (p *pool) UpdateClientConnState(s balancer.ClientConnState) error {
 		return nil
 	}
 	p.cfg, p.resolverErr = cfg, nil
+	p.silenceAfter.Store(int64(cfg.UnresponsiveTimeout))
 	p.nextAsk, p.nextSample = time.Time{}, time.Time{} // new settings, new times
 	p.setEndpointsLocked(s.ResolverState.Endpoints)
 	if !p.hasEndpointLocked() {
@@ -119,14 +129,14 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 	switch st.ConnectivityState {
 	case connectivity.Ready:
 		if e.up(s, lane, now) {
-			s.connect(&p.gate)
-			s.watchHealth(p.health.raise)
+			p.connectedLocked(s)
 		}
 	case connectivity.TransientFailure:
 		if e.fail(s, lane) {
 			p.connErr = st.ConnectionError
 		}
 	case connectivity.Idle:
+		line.sensor.Forget()
 		if e.rest(s, lane) {
 			break
 		}
@@ -134,7 +144,7 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 			p.connErr = errFlapped
 		}
 		if !s.connected() {
-			s.sub.disconnect()
+			p.disconnectLocked(s, now)
 		}
 	}
 	if logger.V(2) {
@@ -144,18 +154,3 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 }
 
 var errFlapped = fmt.Errorf("the server closed the connection within %v of accepting it", provenAfter)
-
-// Close ends the pool. gRPC then closes the connections with the channel; if only
-// the policy changed, open streams finish.
-func (p *pool) Close() {
-	p.mu.Lock()
-	p.closed = true
-	p.timer.Stop()
-	for _, e := range p.endpoints {
-		for _, s := range slices.Concat(e.slots, e.leaving) {
-			p.shutdownLocked(s, nil)
-		}
-	}
-	p.mu.Unlock()
-	p.shutdowns.Wait()
-}

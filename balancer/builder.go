@@ -36,14 +36,14 @@ type builder struct{}
 func (builder) Name() string { return Name }
 
 func (builder) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balancer.Balancer {
-	return newPool(cc, opts.Target.String())
+	return newPool(cc, opts)
 }
 
 // ParseConfig implements balancer.ConfigParser. The error of bad settings names
 // the field, the value and the bound. Fields that it does not know are ignored,
 // as the interface asks, but logged once.
 func (builder) ParseConfig(js json.RawMessage) (serviceconfig.LoadBalancingConfig, error) {
-	cfg, given, unknown, err := config.Parse(js)
+	cfg, _, unknown, err := config.Parse(js)
 	if err == nil {
 		err = picker.Check(cfg.Picker)
 	}
@@ -55,17 +55,7 @@ func (builder) ParseConfig(js json.RawMessage) (serviceconfig.LoadBalancingConfi
 	for _, name := range unknown {
 		warnOnce("unknown setting %.64q is ignored; known are %s", name, strings.Join(config.Names(), ", "))
 	}
-	for _, name := range given {
-		if slices.Contains(inert, name) {
-			warnOnce("setting %q is valid but has no effect in this version", name)
-		}
-	}
 	return &cfg, nil
-}
-
-// inert lists the settings whose mechanism is still to come.
-var inert = []string{
-	"drainTimeout", "maxPending", "unresponsiveTimeout",
 }
 
 // warned holds the warnings that were given: a service config is parsed again
@@ -84,6 +74,6 @@ func warnOnce(format string, args ...any) {
 	defer warned.Unlock()
 	if len(warned.messages) < maxWarnings && !slices.Contains(warned.messages, msg) {
 		warned.messages = append(warned.messages, msg)
-		logger.Warning("subpool: ", msg)
+		logger.Warningf("subpool: %s", msg)
 	}
 }

@@ -36,27 +36,6 @@ func TestAMisspeltSettingIsWarnedOf(t *testing.T) {
 	require.Contains(t, warnings[0], `unknown setting "maxsize" is ignored; known are size, minSize, maxSize, `)
 }
 
-func TestASettingWithoutEffectIsWarnedOf(t *testing.T) {
-	for setting, want := range map[string]int{
-		`{}`:                           0,
-		`{"size":8}`:                   0,
-		`{"minSize":8,"maxSize":8}`:    0,
-		`{"minSize":8,"maxSize":9}`:    0,
-		`{"picker":"round_robin"}`:     0,
-		`{"maxLifetime":"1s"}`:         0,
-		`{"lifetimeJitter":1}`:         0,
-		`{"targetStreams":1}`:          0,
-		`{"idleTimeout":"1s"}`:         0,
-		`{"drainTimeout":"1s"}`:        1,
-		`{"maxPending":1}`:             1,
-		`{"unresponsiveTimeout":"1s"}`: 1,
-		`{"resolveInterval":"1s"}`:     0,
-	} {
-		warnings, _ := parse(t, setting)
-		require.Len(t, warnings, want, setting)
-	}
-}
-
 func TestAWarningIsGivenOnceAndNotWithoutEnd(t *testing.T) {
 	t.Cleanup(func() { warned.messages = nil })
 	for i := range 1000 {

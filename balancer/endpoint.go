@@ -23,13 +23,16 @@ type endpoint struct {
 	gone    []*slot // closed since the last plan
 	won     []*slot // connected since the last plan
 
-	limit  int    // of streams per connection, of the server
+	limit  int    // RPCs per connection that the server allows
+	barred bool   // it allows none on any of them
 	window window // of demand
 	kept   window // of sizes that other settings wanted
 	demand int    // when it was last sampled
 	awake  bool   // somebody used the pool of late: with minSize 0 one slot stays
 	attempts
-	down bool // a whole round failed, and none is ready since (gRFC A62)
+	nextCase time.Time // no slot is suspected before
+	caseGap  time.Duration
+	down     bool // a whole round failed, and none is ready since (gRFC A62)
 
 	addresses int // how many alternatives there are
 	newSlot   func() *slot
@@ -61,99 +64,12 @@ func (fx *effects) add(more effects) {
 
 func (fx *effects) none() bool { return len(fx.dial)+len(fx.drain)+len(fx.shut) == 0 }
 
-// up reports a new connection of s, by this lane.
-func (e *endpoint) up(s *slot, lane int, now time.Time) bool {
-	if !s.up(now, e.random()) {
-		return false
-	}
-	s.race.win(lane)
-	e.won = append(e.won, s)
-	e.sinceUp = 0
-	if e.flappedAt.IsZero() {
-		e.attempts = attempts{}
-	}
-	return true
-}
-
-// checked reports what is known of the health of s: READY, TRANSIENT_FAILURE if
-// the server says that it does not serve, or else CONNECTING.
-func (e *endpoint) checked(s *slot, health connectivity.State) (changed bool) {
-	if health != connectivity.Ready {
-		return s.ail(health == connectivity.TransientFailure)
-	}
-	if s.healthy() {
-		e.down = false
-		return true
-	}
-	return false
-}
-
-// fail reports that a lane of s failed; gRPC now backs off and reports rest.
-func (e *endpoint) fail(s *slot, lane int) bool {
-	if s.phase != dialing {
-		return false
-	}
-	if over, _ := s.race.end(lane, laneResting); over && s.fail() {
-		e.countFailure(s)
-	}
-	return true
-}
-
-// rest reports that gRPC's backoff of a lane is over.
-func (e *endpoint) rest(s *slot, lane int) bool {
-	rested := s.race.rest(lane)
-	if rested && !s.race.any(laneResting) {
-		s.rest()
-	}
-	return rested
-}
-
-// lost reports the end of a connection, or of an attempt without backoff.
-// flapped says that it ended too early to count as a success.
-func (e *endpoint) lost(s *slot, lane int, now time.Time) (flapped bool) {
-	if s.phase == dialing {
-		over, failed := s.race.end(lane, laneIdle)
-		if over && failed && s.fail() {
-			e.countFailure(s)
-		}
-		if !over || failed {
-			return false
-		}
-	} else if lane != s.race.winner {
-		return false
-	}
-	flapped = s.phase == dialing || s.connected() && now.Before(s.provenAt(e.cfg))
-	if !s.down() {
-		return false
-	}
-	if s.phase == closed {
-		e.leaving = without(e.leaving, s)
-		e.gone = append(e.gone, s)
-		return false
-	}
-	s.eager = !flapped
-	if flapped && e.countFailure(s) {
-		e.flappedAt = now
-		e.retryAt = now.Add(flapBackoff(e.failures, e.random()))
-	}
-	return flapped
-}
-
-// reap closes the draining slots that are empty.
-func (e *endpoint) reap(empty func(*slot) bool) {
-	for _, s := range slices.Clone(e.leaving) {
-		if empty(s) && s.emptied() {
-			e.leaving = without(e.leaving, s)
-			e.gone = append(e.gone, s)
-		}
-	}
-}
-
 // plan says what to do now. It wants size slots, and one more for each due one
 // that the budget allows to be replaced; when more than size are ready, the due
 // ones leave. No slot is any other's successor: whichever connects first serves,
 // so nothing is ever closed for a successor that did not come.
 func (e *endpoint) plan(now time.Time) (do effects) {
+	e.cutOff(now)
 	e.retireSurplus(now)
 
 	size := e.size()
@@ -199,6 +115,11 @@ func (e *endpoint) deadline(now time.Time) (at time.Time, ok bool) {
 		consider(e.retryAt)
 		if e.removed {
 			consider(e.retryAt.Add(backoff.DefaultConfig.MaxDelay))
+		}
+	}
+	for _, s := range e.leaving {
+		if t, cut := s.cutAt(e.cfg); cut {
+			consider(t)
 		}
 	}
 	refresh := e.refreshes()

@@ -197,6 +197,20 @@ func TestTheFlapOfAnotherDoesNotUndoWhatTheProbeProves(t *testing.T) {
 	s.want(dialing, 2)
 }
 
+// A server that accepts and closes may do so before or after its SETTINGS, in any
+// order of sixteen: none must set free those that flapped already.
+func TestAFlapBesideARefusalIsRemembered(t *testing.T) {
+	s := tell(t, `{"size":3}`)
+	dials := s.in(dialing)
+	s.rise(dials[0], s.now)
+	s.fail(dials[1], 0) // the probe
+	s.lost(dials[0], 0, s.now)
+	s.settle()
+	s.rise(dials[2], s.now)
+	s.settle()
+	s.want(dialing, 0)
+}
+
 func TestTheBackoffOfFlapsGrows(t *testing.T) {
 	s := tell(t, `{"size":1}`)
 	for _, wait := range []time.Duration{time.Second, 1600 * time.Millisecond, 2560 * time.Millisecond} {

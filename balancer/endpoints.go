@@ -28,12 +28,15 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint) {
 		i := slices.IndexFunc(known[key], func(e *endpointOf) bool { return sameEndpoint(e.addr, addr) })
 		if i >= 0 {
 			// The order of the addresses stays: the lanes of the slots go by it.
-			addr.Addresses = known[key][i].addr.Addresses
-			known[key][i].addr = addr
-			listed[known[key][i]] = true
+			e := known[key][i]
+			addr.Addresses = e.addr.Addresses
+			if !listed[e] || sizeOf(addr) > sizeOf(e.addr) { // listed twice, in any order
+				e.addr = addr
+			}
+			listed[e] = true
 			continue
 		}
-		e := &endpointOf{endpoint{cfg: p.cfg, limit: p.limit, addresses: len(addr.Addresses), random: rand.Float64}, addr}
+		e := &endpointOf{endpoint{cfg: p.cfg, limit: noLimit, addresses: len(addr.Addresses), random: rand.Float64}, addr}
 		if awake {
 			e.window.observe(1, p.cfg.IdleTimeout, now)
 		}
@@ -48,6 +51,8 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint) {
 	}
 	p.warnOfSizeLocked()
 }
+
+func sizeOf(e resolver.Endpoint) int { n, _ := poolresolver.Size(e); return n }
 
 // settingsOf returns the settings of an endpoint: the stamp of the resolver, if
 // there is one, is its size.

@@ -1,4 +1,4 @@
-package balancer
+package balancer_test
 
 import (
 	"context"
@@ -8,33 +8,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
-// limitKnown is the policy with a server's stream limit of 2 that it knows from
-// the start, as it will when the connection tells.
-type limitKnown struct{ builder }
-
-func (limitKnown) Name() string { return "subpool_limit_2" }
-
-func (limitKnown) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balancer.Balancer {
-	p := newPool(cc, opts.Target.String())
-	p.limit = 2
-	return p
-}
-
-func init() { balancer.Register(limitKnown{}) }
-
-// limited tells a story of a pool with that limit; open starts an RPC that stays
+// limited tells a story of a server that allows two streams per connection; open starts an RPC that stays
 // until the story ends, and counts those that reached the server.
 func limited(t *testing.T, settings string, opts harness.Options, tell func(t *testing.T, s *harness.Server, open func(n int))) {
 	synctest.Test(t, func(t *testing.T) {
 		opts.Server = []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}
 		s := harness.Start(t, opts)
-		cc := s.NewClient(t, `{"loadBalancingConfig":[{"subpool_limit_2":`+settings+`}]}`)
+		cc := s.NewClient(t, harness.Policy(settings))
 		cc.Connect()
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(context.Background())

@@ -17,12 +17,15 @@ type publication struct {
 	state  connectivity.State
 	picker string
 	loads  []*picker.Load // of the READY connections, in their order
+	doubt  []*picker.Load // those that are taken only if no other can be
+	bound  int            // RPCs that may wait in full connections
 	err    string         // why RPCs fail, in TRANSIENT_FAILURE
 	hold   bool           // RPCs for which there is no room
 }
 
 func (a *publication) equal(b *publication) bool {
-	return a != nil && a.state == b.state && a.picker == b.picker && a.err == b.err && a.hold == b.hold && slices.Equal(a.loads, b.loads)
+	return a != nil && a.state == b.state && a.picker == b.picker && a.err == b.err && a.hold == b.hold &&
+		a.bound == b.bound && slices.Equal(a.loads, b.loads) && slices.Equal(a.doubt, b.doubt)
 }
 
 // publishLocked tells gRPC the pool's state, and gives it a picker, if these
@@ -30,14 +33,22 @@ func (a *publication) equal(b *publication) bool {
 func (p *pool) publishLocked(now time.Time) {
 	next := publication{state: aggregate(p.endpoints)}
 	if p.cfg != nil {
-		next.picker = p.cfg.Picker
+		next.picker, next.bound = p.cfg.Picker, p.cfg.MaxPending
 	}
 	var serving []*slot
+	var leaving []*picker.Load
 	for _, e := range p.endpoints {
+		for _, s := range e.leaving {
+			leaving = append(leaving, s.sub.load)
+		}
 		for _, s := range e.slots {
 			if s.phase == ready {
 				serving = append(serving, s)
 				next.loads = append(next.loads, s.sub.load)
+				s.sub.load.Doubt(s.doubted)
+				if s.doubted {
+					next.doubt = append(next.doubt, s.sub.load)
+				}
 			}
 		}
 		next.hold = next.hold || e.holds()
@@ -47,13 +58,15 @@ func (p *pool) publishLocked(now time.Time) {
 		err = p.failureLocked()
 		next.err = err.Error()
 	}
-	if p.published.equal(&next) && !p.releasesLocked(now) {
+	if p.published.equal(&next) && !p.releasesLocked(now) && !p.recount {
 		return
 	}
 	p.published = &next
 	p.gate.Hold(next.hold)
+	p.gate.Bound(next.bound)
+	p.gate.Leaving(leaving)
 	p.gate.Open()
-	p.nextRelease = time.Time{}
+	p.nextRelease, p.heldSince, p.recount = time.Time{}, time.Time{}, false
 	state := balancer.State{ConnectivityState: next.state}
 	switch next.state {
 	case connectivity.Ready:

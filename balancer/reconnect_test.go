@@ -27,7 +27,7 @@ func init() { balancer.Register(lastSeen) }
 func (*seen) Name() string { return "subpool_seen" }
 
 func (s *seen) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balancer.Balancer {
-	s.pool = newPool(cc, opts.Target.String())
+	s.pool = newPool(cc, opts)
 	return s.pool
 }
 

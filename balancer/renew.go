@@ -52,7 +52,12 @@ func (s *slot) expiry(cfg *config.Config, refresh bool) (at time.Time, ok bool) 
 // due reports whether the slot is connected and should be replaced.
 func (s *slot) due(cfg *config.Config, refresh bool, now time.Time) bool {
 	at, ok := s.expiry(cfg, refresh)
-	return s.connected() && ok && !now.Before(at)
+	return s.connected() && (s.doubted || ok && !now.Before(at))
+}
+
+// cutAt returns when a draining slot is cut, if ever.
+func (s *slot) cutAt(cfg *config.Config) (at time.Time, ok bool) {
+	return s.left.Add(cfg.DrainTimeout), s.cuttable && cfg.DrainTimeout > 0
 }
 
 // provenAt returns when a slot's connection counts as a success: after a second, or

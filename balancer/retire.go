@@ -31,10 +31,10 @@ func (e *endpoint) retireSurplus(now time.Time) {
 		soonest := slices.Clone(e.slots)
 		slices.SortStableFunc(soonest, func(a, b *slot) int {
 			if dueA, dueB := a.due(e.cfg, refresh, now), b.due(e.cfg, refresh, now); dueA != dueB {
-				if dueA {
-					return -1
-				}
-				return 1
+				return first(dueA)
+			}
+			if a.doubted != b.doubted {
+				return first(a.doubted)
 			}
 			atA, _ := a.expiry(e.cfg, true)
 			atB, _ := b.expiry(e.cfg, true)
@@ -55,6 +55,42 @@ func (e *endpoint) retireSurplus(now time.Time) {
 	}
 }
 
+func first(a bool) int {
+	if a {
+		return -1
+	}
+	return 1
+}
+
+// cutOff closes the slots that have drained for too long.
+func (e *endpoint) cutOff(now time.Time) {
+	for _, s := range slices.Clone(e.leaving) {
+		if at, ok := s.cutAt(e.cfg); ok && !now.Before(at) {
+			s.cutOff = true
+			e.close(s)
+		}
+	}
+}
+
+// reap closes the draining slots that are empty. One that answers nothing would not
+// answer a goodbye.
+func (e *endpoint) reap(empty func(*slot) bool) {
+	for _, s := range slices.Clone(e.leaving) {
+		if empty(s) {
+			s.cutOff = s.doubted && s.cuttable
+			e.close(s)
+		}
+	}
+}
+
+// close ends a slot that drains.
+func (e *endpoint) close(s *slot) {
+	if s.emptied() {
+		e.leaving = without(e.leaving, s)
+		e.gone = append(e.gone, s)
+	}
+}
+
 // discard retires s. A probe takes gRPC's backoff with it, so the wait is counted
 // again here: the next probe must not dial at once.
 func (e *endpoint) discard(s *slot, now time.Time) {
@@ -65,6 +101,7 @@ func (e *endpoint) discard(s *slot, now time.Time) {
 	s.retire()
 	e.slots = without(e.slots, s)
 	if s.phase == draining {
+		s.left = now
 		e.leaving = append(e.leaving, s)
 		e.retired = append(e.retired, s)
 	} else {

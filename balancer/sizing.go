@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/wire"
 )
 
 // headroom is how much more than the demand a pool is made to carry, so that it
@@ -70,7 +71,7 @@ func (w *window) peak() (most int) {
 
 // noLimit stands for the stream limit of a server that has none, or of which none
 // is known.
-const noLimit = math.MaxInt32
+const noLimit = wire.NoLimit
 
 // size returns how many slots should serve.
 func (e *endpoint) size() int {
@@ -87,11 +88,13 @@ func (e *endpoint) size() int {
 // adopt takes settings. These close nothing by themselves: what is too much by
 // them goes when a window has passed.
 func (e *endpoint) adopt(cfg *config.Config, now time.Time) {
-	if *e.cfg == *cfg {
+	old := e.cfg
+	size := e.size()
+	e.cfg = cfg
+	if old.MinSize == cfg.MinSize && old.MaxSize == cfg.MaxSize && old.TargetStreams == cfg.TargetStreams && old.IdleTimeout == cfg.IdleTimeout {
 		return
 	}
-	size := e.size()
-	e.cfg, e.kept = cfg, window{}
+	e.kept = window{}
 	e.kept.observe(min(size, cfg.MaxSize), cfg.IdleTimeout, now)
 }
 
@@ -102,12 +105,47 @@ func (e *endpoint) refreshes() bool { return e.size() <= e.called() }
 // called returns the size that the present part of the window calls for.
 func (e *endpoint) called() int { return sizeFor(e.cfg, e.window.peaks[0], e.limit) }
 
+// learn takes the server's limit for sizing from what its connections were allowed:
+// the smallest of them, but for those that carry nothing now. One that the server
+// lowers counts as before, for that is no reason to send it more connections.
+func (e *endpoint) learn() {
+	least, connected := noLimit, false
+	e.barred = true
+	for _, s := range e.slots {
+		if !s.connected() {
+			continue
+		}
+		connected = true
+		if s.places(s.limit) > 0 {
+			e.barred = false
+			if s.planned >= 0 {
+				least = min(least, s.places(s.planned))
+			}
+		}
+	}
+	e.barred = e.barred && connected
+	if connected && !e.barred {
+		e.limit = least
+	}
+}
+
 // holds reports whether RPCs that find every connection full should wait outside:
 // another is on its way, or will be as soon as somebody asks. Where no limit is
 // known none is ever full.
 func (e *endpoint) holds() bool {
-	canGrow := e.failures == 0 && !e.has(resting) && outgrows(e.cfg, e.size(), e.limit) > 0
-	return !e.removed && e.limit != noLimit && (canGrow || e.coming())
+	return !e.removed && e.limit != noLimit && (e.grows() || e.coming())
+}
+
+// grows reports whether one RPC more than there are places makes the endpoint grow.
+func (e *endpoint) grows() bool {
+	most := outgrows(e.cfg, e.size(), e.limit)
+	places := 0
+	for _, s := range e.slots {
+		if s.phase == ready {
+			places += s.places(s.limit)
+		}
+	}
+	return most > 0 && places+1 >= most && !e.barred && e.failures == 0 && !e.has(resting)
 }
 
 // sample looks at what the connections carry; load tells. held is how many RPCs
@@ -127,6 +165,9 @@ func (e *endpoint) sample(now time.Time, held int, load func(*slot) (inFlight in
 	// RPCs may begin and end between two looks, or wait for the first connection.
 	if used || !e.has(ready) && e.has(dialing) {
 		demand = max(demand, 1)
+	}
+	if e.barred { // more connections would not carry it either
+		demand = min(demand, e.window.peak())
 	}
 	e.window.observe(demand, e.cfg.IdleTimeout, now)
 	e.kept.observe(0, e.cfg.IdleTimeout, now)

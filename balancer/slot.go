@@ -46,6 +46,14 @@ type slot struct {
 	race   race      // for the connection
 	eager  bool      // lost a proven connection: may dial once, backoff or not
 
+	limit    int       // streams that the server allows on the connection
+	planned  int       // the most that it ever did there, below 0 if nobody knows
+	watched  bool      // health checking holds one of them
+	doubted  bool      // answers nothing: see endpoint.suspect
+	cuttable bool      // the connection can be closed by force
+	left     time.Time // when it began to drain
+	cutOff   bool      // and did not end in time
+
 	sub subchannel // the shell's; the pure rooms never look at it
 }
 
@@ -66,13 +74,31 @@ func (s *slot) up(now time.Time, draw float64) bool {
 	if !s.move(checking, dialing) {
 		return false
 	}
-	s.unwell = false
+	s.unwell, s.doubted, s.watched = false, false, false
+	s.limit, s.planned = noLimit, -1
 	s.since, s.used, s.runs, s.draw = now, now, 0, draw
 	return true
 }
 
 // connected reports whether the slot has a connection that it may serve by.
 func (s *slot) connected() bool { return s.phase == checking || s.phase == ready }
+
+// allow reports the server's stream limit.
+func (s *slot) allow(limit int, watched bool) (changed bool) {
+	changed = limit != s.limit || watched != s.watched
+	s.limit, s.planned, s.watched = limit, max(s.planned, limit), watched
+	return changed
+}
+
+// places returns how many RPCs may be in flight where the server allows that many
+// streams. One that is left is not given up for the health checking: a server that
+// does not know it ends its stream, and gRPC does not tell that.
+func (s *slot) places(limit int) int {
+	if s.watched && limit > 1 && limit != noLimit {
+		return limit - 1
+	}
+	return limit
+}
 
 // healthy says that the connection can serve.
 func (s *slot) healthy() bool {

@@ -1,7 +1,6 @@
 package balancer
 
 import (
-	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -38,13 +37,16 @@ func (p *pool) wake() {
 // settleLocked carries out plans until there is nothing left to do, tells gRPC
 // the result, and sets the timer for the next deadline.
 func (p *pool) settleLocked(now time.Time) {
+	p.empty.take()
+	p.sweepLocked(now)
 	if p.closed {
 		return
 	}
-	p.empty.take()
+	p.feelLocked(now)
 	p.health.take()
 	p.room.take()
-	p.checkLocked()
+	p.silence.take()
+	p.senseLocked(now)
 	p.sampleLocked(now)
 	for {
 		var todo effects
@@ -91,24 +93,6 @@ func (p *pool) watchLocked() {
 	}
 }
 
-// checkLocked reads the health notes of all connections.
-func (p *pool) checkLocked() {
-	for _, e := range p.endpoints {
-		for _, s := range e.slots {
-			if !s.connected() {
-				continue
-			}
-			if st := s.sub.health.Load(); st != nil && e.checked(s, st.ConnectivityState) && s.unwell {
-				if p.connErr = st.ConnectionError; p.connErr == nil {
-					p.connErr = errEjected
-				}
-			}
-		}
-	}
-}
-
-var errEjected = errors.New("the parent policy takes the connection for unhealthy")
-
 // growthChecks is the least time between two looks at the pressure, and
 // perConnection what is added for each: many picks may feel it while it is not
 // yet enough to grow, or no more.
@@ -117,25 +101,50 @@ const (
 	perConnection = 5 * time.Microsecond
 )
 
-// sampleLocked looks at the demand.
-func (p *pool) sampleLocked(now time.Time) {
-	if p.cfg == nil {
+// feelLocked takes the pressure, if it is time to: before all looks, or what it is
+// raised for while they go on would be lost.
+func (p *pool) feelLocked(now time.Time) {
+	if now.Before(p.nextCheck) || !p.pressure.take() {
 		return
 	}
 	connections := 0
 	for _, e := range p.endpoints {
 		connections += len(e.slots)
 	}
-	if !now.Before(p.nextCheck) && p.pressure.take() {
-		p.nextCheck = now.Add(growthChecks + time.Duration(connections)*perConnection)
+	p.nextCheck = now.Add(growthChecks + time.Duration(connections)*perConnection)
+}
+
+// heldLocked returns how many RPCs are held. Those that were cancelled count until
+// the next publication, so a count is believed for a moment only; then those that are
+// left must pick again.
+func (p *pool) heldLocked(now time.Time) int {
+	held := p.gate.Waiting()
+	switch {
+	case held == 0:
+	case p.heldSince.IsZero():
+		p.heldSince = now
+	case now.Sub(p.heldSince) > believed+time.Duration(held)*perWaiting:
+		p.recount = true
+		return 0
+	}
+	return held
+}
+
+// believed is how long a count of held RPCs is.
+const believed = 10 * time.Millisecond
+
+// sampleLocked looks at the demand.
+func (p *pool) sampleLocked(now time.Time) {
+	if p.cfg == nil {
+		return
 	}
 	if !now.Before(p.nextSample) {
 		p.nextSample = now.Add(p.cfg.IdleTimeout / samples)
 	}
 	roused := p.hasEndpointLocked() && p.roused.take()
-	awake := false
+	awake, waiting := false, p.heldLocked(now)
 	for _, e := range p.endpoints {
-		held := (p.gate.Waiting() + len(p.endpoints) - 1) / len(p.endpoints)
+		held := (waiting + len(p.endpoints) - 1) / len(p.endpoints)
 		e.sample(now, held, func(s *slot) (int, uint32) {
 			s.sub.sampled = s.sub.load.InFlight()
 			return s.sub.sampled, s.sub.load.Starts()
@@ -184,6 +193,11 @@ func (p *pool) armLocked(now time.Time) {
 	}
 	consider(p.nextAsk)
 	consider(p.nextRelease)
+	for _, c := range p.former {
+		if at, ok := p.cutAt(c); ok {
+			consider(at)
+		}
+	}
 	p.timer.Stop()
 	if !next.IsZero() {
 		p.timer.Reset(next.Sub(now))

@@ -1,6 +1,9 @@
 package picker
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // A Gate is what the connections of one pool share: how they wake it, and the
 // RPCs that wait outside because every connection is full. The functions may be
@@ -11,6 +14,8 @@ type Gate struct {
 	Room     func() // places came free that held RPCs may take
 
 	holding atomic.Bool           // of the picker that is built next
+	bound   atomic.Int64          // of the same: how many RPCs may wait, and one; 0 is no bound
+	leaving []*Load               // of the same: connections that drain
 	crowd   atomic.Pointer[crowd] // of the present picker; nil before Open
 }
 
@@ -27,6 +32,19 @@ type crowd struct {
 // that came.
 func (g *Gate) Hold(on bool) { g.holding.Store(on) }
 
+// Bound says how many RPCs the next picker lets wait in connections that are full;
+// math.MaxInt32, or a Gate that was never told, is no bound.
+func (g *Gate) Bound(n int) {
+	if n >= math.MaxInt32 {
+		n = -1
+	}
+	g.bound.Store(int64(n) + 1)
+}
+
+// Leaving names the connections that drain, for what waits there counts, too. It must
+// not be called while a picker is built.
+func (g *Gate) Leaving(loads []*Load) { g.leaving = loads }
+
 // Waiting returns how many RPCs the present picker holds. It overestimates: a
 // cancelled one is not seen to go.
 func (g *Gate) Waiting() int {
@@ -40,9 +58,9 @@ func (g *Gate) Waiting() int {
 // published each held RPC picks again, and is counted again if it is held again.
 func (g *Gate) Open() { g.crowd.Store(new(crowd)) }
 
-// room counts a place that came free, and tells the pool of the first one and
-// when they are enough.
-func (g *Gate) room() {
+// room counts places that came free, and tells the pool of the first one and when
+// they are enough.
+func (g *Gate) room(places int64) {
 	c := g.crowd.Load()
 	if c == nil {
 		return
@@ -51,7 +69,8 @@ func (g *Gate) room() {
 	if waiting == 0 {
 		return
 	}
-	if n := c.freed.Add(1); n == 1 || n == enough(waiting) {
+	n := c.freed.Add(places)
+	if before, e := n-places, enough(waiting); before == 0 || before < e && n >= e {
 		call(g.Room)
 	}
 }

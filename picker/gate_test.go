@@ -1,10 +1,15 @@
 package picker
 
 import (
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // heldPool returns a pool of one full connection, whose picker holds RPCs.
@@ -70,4 +75,111 @@ func TestWithoutHoldingAFullConnectionTakesMore(t *testing.T) {
 	_, err := p.any(0)
 	require.NoError(t, err)
 	require.Equal(t, 2, p.conns[0].InFlight())
+}
+
+// The server raised its limit: nothing ended, and yet there is room.
+func TestPlacesThatAreNewAreTold(t *testing.T) {
+	told := 0
+	g := &Gate{Room: func() { told++ }}
+	p := heldPool(g)
+	_, _ = p.any(0)
+	p.conns[0].SetLimit(1)
+	require.Zero(t, told)
+	p.conns[0].SetLimit(2)
+	require.Equal(t, 1, told)
+	_, many := g.Freed()
+	require.True(t, many)
+}
+
+func TestAsManyAsTheBoundMayWait(t *testing.T) {
+	g := new(Gate)
+	g.Bound(2)
+	l := NewLoad(g)
+	l.SetLimit(1)
+	l.reserve()
+	p := &pool{conns: []conn{{Load: l}}, bound: int(g.bound.Load())}
+	for range 2 {
+		_, err := p.any(0)
+		require.NoError(t, err)
+	}
+	for range 3 {
+		_, err := p.any(0)
+		require.ErrorContains(t, err, "subpool: maxPending: 2")
+	}
+	require.Equal(t, 3, l.InFlight())
+	l.release()
+	_, err := p.any(0)
+	require.NoError(t, err)
+}
+
+// Racing picks must not become more, and some must get through.
+func TestRacingPicksKeepTheBound(t *testing.T) {
+	g := new(Gate)
+	g.Bound(5)
+	var p pool
+	for range 3 {
+		l := NewLoad(g)
+		l.SetLimit(1)
+		p.conns = append(p.conns, conn{Load: l, result: balancer.PickResult{Done: l.done}})
+	}
+	p.bound = int(g.bound.Load())
+	var in, most atomic.Int64
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for range 2000 {
+				res, err := p.any(0)
+				if err != nil {
+					continue
+				}
+				now := in.Add(1)
+				for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
+				}
+				runtime.Gosched()
+				in.Add(-1)
+				res.Done(balancer.DoneInfo{})
+			}
+		})
+	}
+	wg.Wait()
+	require.LessOrEqual(t, most.Load(), int64(3+5))
+	require.Greater(t, most.Load(), int64(3))
+	for i := range p.conns {
+		require.Zero(t, p.conns[i].InFlight())
+	}
+}
+
+func TestSilenceIsADeadlineAfterSendingAndNotAByte(t *testing.T) {
+	deadline := status.Error(codes.DeadlineExceeded, "")
+	for _, tt := range []struct {
+		info balancer.DoneInfo
+		want int
+	}{
+		{balancer.DoneInfo{Err: deadline, BytesSent: true}, 1},
+		{balancer.DoneInfo{Err: deadline, BytesSent: true, BytesReceived: true}, 0},
+		{balancer.DoneInfo{Err: deadline}, 0}, // it waited for a stream
+		{balancer.DoneInfo{Err: status.Error(codes.Canceled, ""), BytesSent: true}, 0},
+		{balancer.DoneInfo{BytesSent: true}, 0},
+	} {
+		silent := 0
+		l := NewLoad(new(Gate))
+		l.OnSilence(func() { silent++ })
+		l.reserve()
+		l.done(tt.info)
+		require.Equal(t, tt.want, silent)
+		require.Zero(t, l.InFlight())
+	}
+}
+
+// The second look of an RPC that is about to be held goes to doubtful connections, too.
+func TestAPlaceOnADoubtfulConnectionIsNotMissed(t *testing.T) {
+	g := new(Gate)
+	full := func() *Load { l := NewLoad(g); l.SetLimit(1); l.reserve(); return l }
+	good, doubtful, leaving := full(), full(), NewLoad(g)
+	leaving.Drain()
+	g.Empty = func() { g.Empty = nil; doubtful.release() } // just after it was looked at
+	g.Open()
+	p := &pool{conns: []conn{{Load: good}}, doubtful: []conn{{Load: doubtful}, {Load: leaving}}, hold: true, crowd: g.crowd.Load()}
+	_, err := p.any(0)
+	require.NoError(t, err)
 }

@@ -44,8 +44,11 @@ type Load struct {
 	// when it went down. Usually only the draining bit takes it there.
 	alert, brink atomic.Uint32
 
-	gate *Gate
-	done func(balancer.DoneInfo) // made once, so that a pick allocates nothing
+	doubted atomic.Bool // see Doubt
+
+	gate   *Gate
+	silent func()                  // see OnSilence
+	done   func(balancer.DoneInfo) // made once, so that a pick allocates nothing
 }
 
 // NewLoad returns the Load of a new connection of the pool that g stands for.
@@ -54,12 +57,37 @@ func NewLoad(g *Gate) *Load {
 	l.limit.Store(inFlightMask)
 	l.Watch(0)
 	l.done = func(info balancer.DoneInfo) {
-		if info.Err != nil && status.Code(info.Err) == codes.Unavailable {
-			l.penalize()
+		if info.Err != nil {
+			l.ended(info)
 		}
 		l.release()
 	}
 	return l
+}
+
+// ended looks at an RPC that failed.
+func (l *Load) ended(info balancer.DoneInfo) {
+	switch status.Code(info.Err) {
+	case codes.Unavailable:
+		l.penalize()
+	case codes.DeadlineExceeded:
+		if info.BytesSent && !info.BytesReceived {
+			call(l.silent)
+		}
+	}
+}
+
+// OnSilence makes silent be called when an RPC ended DEADLINE_EXCEEDED that was
+// sent and got not one byte of an answer. It is called with locks of gRPC held and
+// must not block. OnSilence comes before the first picker that has l.
+func (l *Load) OnSilence(silent func()) { l.silent = silent }
+
+// Doubt makes pickers that are built from now on take the connection only if no
+// other can be taken.
+func (l *Load) Doubt(on bool) {
+	if l.doubted.Load() != on { // it shares a line with what every pick reads
+		l.doubted.Store(on)
+	}
 }
 
 // Drain makes every later pick of this connection fail. Pickers that still hold
@@ -82,14 +110,20 @@ func (l *Load) Watch(n int) {
 	if n <= 0 || n > inFlightMask {
 		n = inFlightMask
 	}
-	l.watch.Store(uint32(n))
+	setIfNew(&l.watch, uint32(n))
 	l.rearm()
 }
 
 // SetLimit makes the connection full at n RPCs in flight. Those above it stay.
 func (l *Load) SetLimit(n int) {
-	l.limit.Store(uint32(min(max(n, 0), inFlightMask)))
+	n = min(max(n, 0), inFlightMask)
+	l.limit.Store(uint32(n))
 	l.rearm()
+	// Places that are there now: by a higher limit, or because an RPC ended while
+	// the release still knew the old one.
+	if room := n - l.InFlight(); room > 0 {
+		l.gate.room(int64(room))
+	}
 }
 
 func (l *Load) rearm() {
@@ -148,7 +182,7 @@ func (l *Load) freed(n uint32) {
 	case n == drainingBit:
 		call(l.gate.Empty)
 	case n < l.limit.Load():
-		l.gate.room()
+		l.gate.room(1)
 	}
 }
 

@@ -10,11 +10,14 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/balancer/base"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Names of the pickers that are always there.
@@ -58,9 +61,12 @@ type conn struct {
 
 // A pool is the connections of one picker, in their order.
 type pool struct {
-	conns []conn
-	hold  bool // see Gate.Hold
-	crowd *crowd
+	conns    []conn // never empty
+	doubtful []conn // taken only if none of conns can be
+	hold     bool   // see Gate.Hold
+	bound    int    // see Gate.bound
+	leaving  []*Load
+	crowd    *crowd
 }
 
 // poolOf returns the connections of info. One that came without a Load, because
@@ -80,10 +86,19 @@ func poolOf(info base.PickerBuildInfo) (p pool) {
 		all = append(all, ordered{c, at.order})
 	}
 	slices.SortFunc(all, func(a, b ordered) int { return cmp.Compare(a.order, b.order) })
-	p.conns = make([]conn, len(all))
+	p.conns = make([]conn, 0, len(all))
 	for i := range all {
-		p.conns[i] = all[i].conn
-		p.hold, p.crowd = all[i].gate.holding.Load(), all[i].gate.crowd.Load()
+		c := all[i].conn
+		if c.doubted.Load() {
+			p.doubtful = append(p.doubtful, c)
+		} else {
+			p.conns = append(p.conns, c)
+		}
+		p.hold, p.crowd = c.gate.holding.Load(), c.gate.crowd.Load()
+		p.bound, p.leaving = int(c.gate.bound.Load()), c.gate.leaving
+	}
+	if len(p.conns) == 0 {
+		p.conns, p.doubtful = p.doubtful, nil
 	}
 	return p
 }
@@ -92,6 +107,11 @@ func poolOf(info base.PickerBuildInfo) (p pool) {
 func (p *pool) any(start int) (balancer.PickResult, error) {
 	for i := range p.conns {
 		if c := &p.conns[(start+i)%len(p.conns)]; c.reserve() {
+			return c.result, nil
+		}
+	}
+	for i := range p.doubtful {
+		if c := &p.doubtful[i]; c.reserve() {
 			return c.result, nil
 		}
 	}
@@ -107,27 +127,85 @@ func (p *pool) held() (balancer.PickResult, error) {
 	p.crowd.waiting.Add(1)
 	call(p.conns[0].gate.Pressure)
 	// A place that came free before the RPC was counted told nobody.
-	for i := range p.conns {
-		if c := &p.conns[i]; c.reserve() {
-			p.crowd.waiting.Add(-1)
-			return c.result, nil
+	for _, conns := range [][]conn{p.conns, p.doubtful} {
+		for i := range conns {
+			if c := &conns[i]; c.reserve() {
+				p.crowd.waiting.Add(-1)
+				return c.result, nil
+			}
 		}
 	}
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }
 
-// overfill lets the RPC wait in the connection with the fewest. If all drain, a
-// newer picker is published or about to be, and gRPC looks there.
+// overfill lets the RPC wait in the connection where it has the fewest before it, unless as many as
+// may wait do. It adds before it checks, or racing picks could become too many;
+// those that had to undo it look again. If all connections drain, a newer picker
+// is published or about to be, and gRPC looks there.
 func (p *pool) overfill() (balancer.PickResult, error) {
-	least := &p.conns[0]
+	for range overfillTries {
+		least, waiting := p.least()
+		if p.bound > 0 && waiting >= p.bound-1 {
+			break
+		}
+		if !least.force() {
+			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+		}
+		if p.bound == 0 {
+			return least.result, nil
+		}
+		if _, waiting = p.least(); waiting <= p.bound-1 {
+			return least.result, nil
+		}
+		least.release()
+	}
+	return balancer.PickResult{}, status.Errorf(codes.ResourceExhausted,
+		"subpool: maxPending: %d, as many RPCs wait already for a stream, and every connection is full", p.bound-1)
+}
+
+const overfillTries = 4
+
+// least returns the connection with the fewest RPCs for its limit, and how many RPCs
+// wait for a stream in all of them, and in those that drain.
+func (p *pool) least() (least *conn, waiting int) {
+	fewest := uint64(math.MaxUint64)
 	for i := range p.conns {
-		// The draining bit makes a count larger than any other.
-		if uint32(p.conns[i].word.Load()) < uint32(least.word.Load()) {
-			least = &p.conns[i]
+		c := &p.conns[i]
+		n, draining, excess := c.excess()
+		waiting += excess
+		if share := c.share(n, draining); least == nil || share < fewest {
+			least, fewest = c, share
 		}
 	}
-	if least.force() {
-		return least.result, nil
+	if p.bound > 0 {
+		for i := range p.doubtful {
+			_, _, excess := p.doubtful[i].excess()
+			waiting += excess
+		}
+		for _, l := range p.leaving {
+			_, _, excess := l.excess()
+			waiting += excess
+		}
 	}
-	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+	return least, waiting
+}
+
+// excess returns the RPCs in flight, and how many of them are above the limit.
+func (l *Load) excess() (n uint32, draining bool, excess int) {
+	w := uint32(l.word.Load())
+	n = w & inFlightMask
+	return n, w&drainingBit != 0, max(0, int(n)-int(l.limit.Load()))
+}
+
+// share is how soon n RPCs find a stream, by comparison: one with a limit of 0 never
+// does, and a connection that drains takes none.
+func (l *Load) share(n uint32, draining bool) uint64 {
+	limit := uint64(l.limit.Load())
+	switch {
+	case draining:
+		return math.MaxUint64
+	case limit == 0:
+		return 1<<63 + uint64(n)
+	}
+	return uint64(n) << 31 / limit
 }

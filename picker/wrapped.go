@@ -9,12 +9,21 @@ import (
 type wrapped struct{ base.PickerBuilder }
 
 func (w wrapped) Build(info base.PickerBuildInfo) balancer.Picker {
-	p := &wrappedPicker{w.PickerBuilder.Build(info), make(map[balancer.SubConn]*Load, len(info.ReadySCs)), poolOf(info)}
+	p := &wrappedPicker{nil, make(map[balancer.SubConn]*Load, len(info.ReadySCs)), poolOf(info)}
 	for sc, sci := range info.ReadySCs {
 		if pl, ok := sci.Address.Attributes.Value(placeKey{}).(place); ok {
 			p.loads[sc] = pl.load
 		}
 	}
+	if len(p.doubtful) > 0 { // it is not told of those
+		some := make(map[balancer.SubConn]base.SubConnInfo, len(p.conns))
+		for i := range p.conns {
+			sc := p.conns[i].result.SubConn
+			some[sc] = info.ReadySCs[sc]
+		}
+		info.ReadySCs = some
+	}
+	p.Picker = w.PickerBuilder.Build(info)
 	return p
 }
 

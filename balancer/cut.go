@@ -1,0 +1,121 @@
+package balancer
+
+import (
+	"slices"
+	"time"
+
+	"github.com/grpc-subpool/subpool/internal/wire"
+	"github.com/grpc-subpool/subpool/picker"
+)
+
+// patience is how long gRPC may take to close a connection that has no RPC. With a
+// dark one it may wait for ever, for a stream whose RPC has ended.
+const patience = time.Second
+
+// A connection is one that may outlive its SubConn, or the time that the SubConn had
+// it: for its streams, after a GOAWAY, or when another policy took over.
+type connection struct {
+	load *picker.Load
+	wire *wire.Wire
+	left time.Time
+}
+
+// disconnectLocked sends picks of older pickers elsewhere. The Load lives on in the
+// RPCs that the old connection may still carry after a GOAWAY.
+func (p *pool) disconnectLocked(s *slot, now time.Time) {
+	if s.sub.load == nil {
+		return
+	}
+	s.sub.load.Drain()
+	if w := s.sub.wire; w != nil && !w.Closed() {
+		p.former = append(p.former, connection{s.sub.load, w, now})
+	}
+	s.sub.load, s.sub.health, s.sub.wire = nil, nil, nil
+}
+
+// sweepLocked looks after the connections that are nobody's any more.
+func (p *pool) sweepLocked(now time.Time) {
+	p.former = slices.DeleteFunc(p.former, func(c connection) bool {
+		if c.wire.Closed() {
+			return true
+		}
+		if c.load.Drained() {
+			p.sayGoodbyeLocked(c.wire)
+			return true
+		}
+		if at, ok := p.cutAt(c); ok && !now.Before(at) {
+			p.noteCutLocked(c.load.InFlight())
+			c.wire.Cut()
+			return true
+		}
+		return false
+	})
+}
+
+// cutAt returns when a connection that is nobody's is cut for the RPCs that it has.
+func (p *pool) cutAt(c connection) (at time.Time, ok bool) {
+	if p.cfg == nil || p.cfg.DrainTimeout == 0 || p.closed {
+		return time.Time{}, false
+	}
+	return c.left.Add(p.cfg.DrainTimeout), true
+}
+
+func (p *pool) noteCutLocked(rpcs int) {
+	p.cut += rpcs
+	logger.Warningf("subpool: %s: a connection is cut with %d RPCs, for it did not drain in %v", p.target, rpcs, p.cfg.DrainTimeout)
+}
+
+// sayGoodbyeLocked cuts a connection that carries nothing if gRPC does not close it.
+func (p *pool) sayGoodbyeLocked(w *wire.Wire) {
+	w.CutAfter(patience)
+	p.closing = append(slices.DeleteFunc(p.closing, (*wire.Wire).Closed), w)
+}
+
+// shutdownLocked shuts down all that s has but keep. It does not wait: with a
+// connection that went dark Shutdown takes seconds to give up saying goodbye. That
+// of a slot that is cut off is closed as soon as gRPC knows that it is meant to be.
+func (p *pool) shutdownLocked(s *slot, keep *lineOf) {
+	for i, line := range s.sub.lanes {
+		if line == nil || line == keep {
+			continue
+		}
+		s.sub.lanes[i] = nil
+		w, cut := line.sensor.Wire(), s.cutOff
+		if w != nil {
+			p.sayGoodbyeLocked(w)
+		}
+		p.shutdowns.Go(func() {
+			line.sc.Shutdown()
+			if cut && w != nil {
+				w.Cut()
+			}
+		})
+	}
+}
+
+// Close ends the pool. gRPC then closes the connections with the channel; if only
+// the policy changed, open streams finish. A connection that carries nothing is gone
+// within a second, be it dark.
+func (p *pool) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.timer.Stop()
+	for _, w := range p.closing { // gRPC has let go of these
+		w.Cut()
+	}
+	p.closing = nil
+	now := time.Now()
+	for _, e := range p.endpoints {
+		for _, s := range slices.Concat(e.slots, e.leaving) {
+			for _, line := range s.sub.lanes {
+				if line != nil {
+					p.shutdowns.Go(line.sc.Shutdown)
+				}
+			}
+			p.disconnectLocked(s, now)
+		}
+	}
+	p.sweepLocked(now)
+	p.mu.Unlock()
+	p.shutdowns.Wait()
+}
