@@ -3,15 +3,57 @@
 package subpool_test
 
 import (
+	"fmt"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
+
+// BenchmarkSaturated is the processor time of an RPC, client and server together,
+// while that many others wait for a stream: of a pool at its maximum, and of a plain
+// channel to a server that allows as many streams on one connection. Flat is good:
+// an RPC must not pay for those that wait.
+//
+//	go test -run '^$' -bench Saturated -benchtime 5x .
+func BenchmarkSaturated(b *testing.B) {
+	for _, side := range []struct {
+		name, config string
+		limit        uint32
+	}{
+		{"plain", `{}`, 40},
+		{"pool", harness.Policy(`{"size":4}`), 10},
+	} {
+		for _, waiting := range []int{100, 1000, 10000} {
+			b.Run(fmt.Sprintf("%s/waiting=%d", side.name, waiting), func(b *testing.B) {
+				s := harness.Start(b, harness.Options{TCP: true, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(side.limit)}})
+				cc := s.NewClient(b, side.config)
+				rpc := func() error { // no deadline: gRPC does not let RPCs wait in turn
+					_, err := grpc_testing.NewTestServiceClient(cc).EmptyCall(b.Context(), &grpc_testing.Empty{}, grpc.WaitForReady(true))
+					return err
+				}
+				callers := waiting + 40
+				rpcs := max(40000, 20*callers)
+				require.Empty(b, each(callers, callers, rpc))
+				var costs []float64
+				for range b.N {
+					before := cpuTime()
+					require.Empty(b, each(callers, rpcs, rpc))
+					costs = append(costs, float64((cpuTime()-before).Microseconds())/float64(rpcs))
+				}
+				slices.Sort(costs)
+				b.ReportMetric(costs[len(costs)/2], "cpu-µs/RPC")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
 
 // BenchmarkCPUPerRPC compares the processor time of an RPC, client and server
 // together, over a plain channel and over a pool that is not needed: 64 callers
@@ -25,6 +67,7 @@ func BenchmarkCPUPerRPC(b *testing.B) {
 	for _, side := range []struct{ name, config string }{
 		{"control", `{}`},
 		{"pool", harness.Policy(`{"minSize":1,"maxSize":16}`)},
+		{"size1", harness.Policy(`{"size":1}`)},
 	} {
 		b.Run(side.name, func(b *testing.B) {
 			var plain, other []float64

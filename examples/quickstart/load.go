@@ -14,8 +14,10 @@ import (
 // A load is many callers on one channel, each of which sends its next RPC as
 // soon as the last one has ended.
 type load struct {
-	client healthpb.HealthClient
-	began  time.Time
+	client  healthpb.HealthClient
+	timeout time.Duration // of each RPC
+	began   time.Time
+	rowAt   time.Time // of the last row that was printed
 
 	over      atomic.Bool
 	callers   sync.WaitGroup
@@ -34,8 +36,8 @@ type result struct {
 	failed   int64
 }
 
-func startLoad(client healthpb.HealthClient) *load {
-	l := &load{client: client, began: time.Now()}
+func startLoad(client healthpb.HealthClient, timeout time.Duration) *load {
+	l := &load{client: client, timeout: timeout, began: time.Now(), rowAt: time.Now()}
 	for range callers {
 		l.callers.Go(l.callInLoop)
 	}
@@ -60,7 +62,7 @@ func (l *load) callInLoop() {
 
 // call makes one RPC. Nothing in it, or in the stub, knows of the pool.
 func (l *load) call() error {
-	ctx, cancel := context.WithTimeout(context.Background(), rpcTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
 	defer cancel()
 	_, err := l.client.Check(ctx, &healthpb.HealthCheckRequest{})
 	return err

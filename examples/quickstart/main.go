@@ -1,9 +1,10 @@
-// Quickstart shows what a pool does, in ten seconds and with nothing but Go:
+// Quickstart shows what a pool does, in fifteen seconds and with nothing but Go:
 //
 //	go run ./examples/quickstart
 //
 // Act one compares a plain channel with a pool of eight connections. Act two
-// renews all connections of a pool under load, and no RPC fails.
+// renews all connections of a pool under load, and no RPC fails. In act three a
+// connection goes dark under load, and is replaced.
 package main
 
 import (
@@ -24,6 +25,7 @@ const (
 	plain    = `{}`
 	pool     = `{"loadBalancingConfig":[{"subpool":{"size":8}}]}`
 	renewing = `{"loadBalancingConfig":[{"subpool":{"size":8,"maxLifetime":"1s"}}]}`
+	watchful = `{"loadBalancingConfig":[{"subpool":{"size":8,"unresponsiveTimeout":"1s"}}]}`
 )
 
 const (
@@ -32,10 +34,12 @@ const (
 	streamsPerConnection = 20
 	workTime             = 10 * time.Millisecond
 	rpcTimeout           = 5 * time.Second
+	shortTimeout         = 300 * time.Millisecond // of act three
 
 	compareTime = 2500 * time.Millisecond
 	renewTime   = 5 * time.Second
-	patience    = 30 * time.Second // for renewals, on a machine that is very busy
+	darkTime    = 3 * time.Second
+	patience    = 30 * time.Second // for what must come, on a machine that is very busy
 )
 
 func main() {
@@ -55,6 +59,9 @@ func run() error {
 	}
 	if err := actTwo(); err != nil {
 		return fmt.Errorf("act two: %w", err)
+	}
+	if err := actThree(); err != nil {
+		return fmt.Errorf("act three: %w", err)
 	}
 	return nil
 }
@@ -82,7 +89,7 @@ func actOne() error {
 // compare prints one row of act one.
 func compare(name, serviceConfig string) (r result, err error) {
 	err = withChannel(serviceConfig, func(s *server, client healthpb.HealthClient) error {
-		l := startLoad(client)
+		l := startLoad(client, rpcTimeout)
 		time.Sleep(compareTime)
 		r = l.stop()
 
@@ -105,7 +112,7 @@ func actTwo() error {
 		"second", "RPC/s", "connections made", "open now", "closed so far", "failed")
 
 	return withChannel(renewing, func(s *server, client healthpb.HealthClient) error {
-		l := startLoad(client)
+		l := startLoad(client, rpcTimeout)
 		printEachSecond(l, s)
 		r := l.stop()
 		if err := l.err(); err != nil {
@@ -136,6 +143,44 @@ func printEachSecond(l *load, s *server) {
 			return
 		}
 	}
+}
+
+// actThree lets one connection go dark: it stays up, and what is sent on it vanishes.
+func actThree() error {
+	fmt.Printf("\nAct three: after a second of the same load one connection goes dark, as when\n")
+	fmt.Printf("something on the way forgot it: it stays up, and what is sent on it vanishes.\n")
+	fmt.Printf("The RPCs on it fail at their deadline of %v. The pool notices, sends it no\n", shortTimeout)
+	fmt.Printf("more, and replaces it.\n\n")
+	fmt.Printf("%-10s%7s%20s%11s%9s\n", "second", "RPC/s", "connections made", "open now", "failed")
+	return withChannel(watchful, func(s *server, client healthpb.HealthClient) error {
+		l := startLoad(client, shortTimeout)
+		defer l.stop()
+		time.Sleep(time.Second)
+		before, failedBefore := l.row(s, 0, 0)
+		s.seen()[0].dark.Store(true)
+		for began := time.Now(); ; {
+			time.Sleep(500 * time.Millisecond)
+			succeeded, failed := l.row(s, before, failedBefore)
+			if s.seen()[0].closed && failed == failedBefore && time.Since(began) >= darkTime {
+				fmt.Printf("\nThe dark connection is gone, and nothing fails any more.\n")
+				return nil
+			}
+			if time.Since(began) > patience {
+				return fmt.Errorf("the dark connection was not replaced in %v", patience)
+			}
+			before, failedBefore = succeeded, failed
+		}
+	})
+}
+
+// row prints what happened since the last row.
+func (l *load) row(s *server, before, failedBefore int64) (succeeded, failed int64) {
+	succeeded, failed = l.succeeded.Load(), l.failed.Load()
+	all := s.seen()
+	fmt.Printf("%-10.1f%7.0f%20d%11d%9d\n", time.Since(l.began).Seconds(), float64(succeeded-before)/time.Since(l.rowAt).Seconds(),
+		len(all), len(all)-all.closed(), failed-failedBefore)
+	l.rowAt = time.Now()
+	return succeeded, failed
 }
 
 // withChannel gives f a server and a channel to it of its own, so that no

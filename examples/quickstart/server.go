@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -30,6 +31,7 @@ type server struct {
 type connection struct {
 	rpcs   int
 	closed bool
+	dark   *atomic.Bool // what comes on it vanishes, and nothing is sent
 }
 
 func startServer() (*server, error) {
@@ -126,7 +128,7 @@ func (l countingListener) Accept() (net.Conn, error) {
 	}
 	l.server.mu.Lock()
 	defer l.server.mu.Unlock()
-	c := &connection{}
+	c := &connection{dark: new(atomic.Bool)}
 	l.server.connections = append(l.server.connections, c)
 	l.server.byPeer[conn.RemoteAddr().String()] = c
 	return countingConn{conn, l.server, c}, nil
@@ -136,6 +138,22 @@ type countingConn struct {
 	net.Conn
 	server     *server
 	connection *connection
+}
+
+func (c countingConn) Read(p []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(p)
+		if err != nil || !c.connection.dark.Load() {
+			return n, err
+		}
+	}
+}
+
+func (c countingConn) Write(p []byte) (int, error) {
+	if c.connection.dark.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
 }
 
 func (c countingConn) Close() error {
