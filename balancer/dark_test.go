@@ -201,9 +201,16 @@ func TestNothingIsLeftOfADarkConnection(t *testing.T) {
 	}
 }
 
-// Guards: `w.CutAfter(patience)` in shutdownLocked. gRPC waits for streams whose RPCs
-// have ended, because it cannot say so to the server.
+// Guards: `w.CutAfter(patience)` in sayGoodbyeLocked, and the loop over closing in
+// Close. gRPC waits for streams whose RPCs have ended, because it cannot say so to the
+// server.
 func TestWhatIsShutDownIsGoneWithinASecond(t *testing.T) {
+	for _, closed := range []bool{false, true} {
+		whatIsShutDownIsGone(t, closed)
+	}
+}
+
+func whatIsShutDownIsGone(t *testing.T, closed bool) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
 		r, d := resolverOf("a:1"), &dialled{open: map[string]int{}}
@@ -213,6 +220,12 @@ func TestWhatIsShutDownIsGoneWithinASecond(t *testing.T) {
 		c.clog()
 		open := func() int { d.Lock(); defer d.Unlock(); return d.open["a:1"] }
 		r.UpdateState(addresses("b:1"))
+		if closed {
+			time.Sleep(100 * time.Millisecond)
+			require.NoError(t, c.Close())
+			require.Zero(t, open(), "with the channel")
+			return
+		}
 		time.Sleep(999 * time.Millisecond)
 		require.Equal(t, 1, open())
 		time.Sleep(2 * time.Millisecond)

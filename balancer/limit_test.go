@@ -249,6 +249,22 @@ func TestNobodyWaitsForAConnectionThatABarredServerWillNotGet(t *testing.T) {
 	})
 }
 
+// Guards: `!p.recount` in publishLocked: no later count would be believed.
+func TestThoseWhoComeLaterCountToo(t *testing.T) {
+	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
+	story(t, `{"minSize":1,"maxSize":64}`, opts, func(t *testing.T, c client) {
+		c.Break(harness.Hang)
+		c.begin(3)
+		for range 3 {
+			time.Sleep(time.Second)
+			before := c.Dials()
+			c.begin(8)
+			time.Sleep(100 * time.Millisecond)
+			require.GreaterOrEqual(t, c.Dials()-before, 4, "for eight RPCs more")
+		}
+	})
+}
+
 // Guards: `p.recount`. RPCs that gave up would count for as long as a dial hangs.
 func TestOneImpatientCallerIsNotACrowd(t *testing.T) {
 	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}

@@ -84,6 +84,25 @@ func TestEachEndpointHasTheSizeThatItsResolverGave(t *testing.T) {
 	})
 }
 
+// Guards: `sizeOf(addr) > sizeOf(e.addr)` in setEndpointsLocked.
+func TestAnEndpointThatIsListedTwiceHasTheLargerSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		r := resolverOf()
+		endpoint := func(n int) resolver.Endpoint {
+			return poolresolver.WithSize(resolver.Endpoint{Addresses: []resolver.Address{{Addr: "a:1"}}}, n)
+		}
+		r.InitialState(resolver.State{Endpoints: []resolver.Endpoint{endpoint(2), endpoint(6)}})
+		cc := channelOf(t, s, r, harness.Policy(`{"idleTimeout":"1s"}`))
+		cc.Connect()
+		for range 2 {
+			time.Sleep(time.Minute)
+			require.Equal(t, 6, s.Open())
+			r.UpdateState(resolver.State{Endpoints: []resolver.Endpoint{endpoint(6), endpoint(2)}})
+		}
+	})
+}
+
 // Guards: `state = connectivity.Idle` in aggregate: RPCs must not fail while an
 // endpoint sleeps that could carry them.
 func TestAnEndpointThatSleepsServesWhenAStampedOneCannot(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/connectivity"
 )
 
 // four is a pool of four that are ready and have proved themselves.
@@ -53,6 +54,19 @@ func TestASuspectReturnsWhenItsSuccessorCannotConnect(t *testing.T) {
 	require.False(t, dark.doubted)
 	require.Len(t, s.slots, 4)
 	require.Len(t, s.in(ready), 4)
+}
+
+func TestASuspectReturnsWhenItsSuccessorDoesNotServe(t *testing.T) {
+	s := four(t)
+	dark := s.slots[2]
+	require.True(t, s.suspect(dark, s.now))
+	s.settle()
+	successor := s.in(dialing)[0]
+	s.up(successor, 0, s.now)
+	s.checked(successor, connectivity.TransientFailure)
+	s.settle()
+	require.False(t, dark.doubted)
+	require.Equal(t, ready, dark.phase)
 }
 
 func TestOneSuspectAtATime(t *testing.T) {
@@ -183,6 +197,18 @@ func TestTheLimitForSizingIsTheSmallestThatCarriesSomething(t *testing.T) {
 			require.Equal(t, c.barred, s.barred)
 		})
 	}
+}
+
+// Or the pool would shrink just when the server is overloaded.
+func TestAServerThatAllowsNothingNowIsSizedAsBefore(t *testing.T) {
+	s := tell(t, `{"minSize":1}`)
+	s.connect()
+	s.slots[0].allow(50, false)
+	s.learn()
+	s.slots[0].allow(0, false)
+	s.learn()
+	require.True(t, s.barred)
+	require.Equal(t, 50, s.limit)
 }
 
 func TestNothingConnectedIsNotNothingAllowed(t *testing.T) {
