@@ -137,6 +137,7 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 		}
 	case connectivity.Idle:
 		line.sensor.Forget()
+		s.served = s.sub.load != nil && s.sub.load.Served()
 		if e.rest(s, lane) {
 			break
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/grpc-subpool/subpool/config"
 )
 
-// provenAfter is how long a connection must live to count as a success. A
-// server that accepts and closes at once must not be dialled in a hot loop,
+// provenAfter is how long a connection must live to count as a success, if no RPC
+// succeeds on it before: some proxies end each after so many of them. A server that accepts and closes at once must not be dialled in a hot loop,
 // though each of its connections makes gRPC forget its backoff.
 const provenAfter = time.Second
 
@@ -60,9 +60,12 @@ func (s *slot) cutAt(cfg *config.Config) (at time.Time, ok bool) {
 	return s.left.Add(cfg.DrainTimeout), s.cuttable && cfg.DrainTimeout > 0
 }
 
-// provenAt returns when a slot's connection counts as a success: after a second, or
-// after its life where that is shorter.
+// provenAt returns when a slot's connection counts as a success: as soon as an RPC
+// was one, after a second, or after its life where that is shorter.
 func (s *slot) provenAt(cfg *config.Config) time.Time {
+	if s.served {
+		return s.since
+	}
 	proven := s.since.Add(provenAfter)
 	if end, ok := s.expiry(cfg, true); ok && end.Before(proven) {
 		return end

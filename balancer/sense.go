@@ -68,6 +68,7 @@ func (p *pool) senseLocked(now time.Time) {
 					p.connErr = errEjected
 				}
 			}
+			s.served = s.sub.load.Served()
 			if s.sub.wire == nil {
 				continue
 			}

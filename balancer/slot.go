@@ -50,6 +50,7 @@ type slot struct {
 	planned  int       // the most that it ever did there, below 0 if nobody knows
 	watched  bool      // health checking holds one of them
 	doubted  bool      // answers nothing: see endpoint.suspect
+	served   bool      // an RPC succeeded on the connection
 	cuttable bool      // the connection can be closed by force
 	left     time.Time // when it began to drain
 	cutOff   bool      // and did not end in time

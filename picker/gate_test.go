@@ -183,3 +183,33 @@ func TestAPlaceOnADoubtfulConnectionIsNotMissed(t *testing.T) {
 	_, err := p.any(0)
 	require.NoError(t, err)
 }
+
+func TestRPCsQueueInProportionToTheLimits(t *testing.T) {
+	g := new(Gate)
+	big, small, none := NewLoad(g), NewLoad(g), NewLoad(g)
+	big.SetLimit(30)
+	small.SetLimit(10)
+	none.SetLimit(0)
+	p := &pool{conns: []conn{{Load: none}, {Load: small}, {Load: big}}}
+	for range 120 {
+		_, err := p.any(0)
+		require.NoError(t, err)
+	}
+	require.Equal(t, []int{0, 30, 90}, []int{none.InFlight(), small.InFlight(), big.InFlight()})
+}
+
+func TestOnlyAnRPCThatSucceedsHasServed(t *testing.T) {
+	l := NewLoad(new(Gate))
+	for _, info := range []balancer.DoneInfo{
+		{}, // the SubConn was not READY
+		{Err: status.Error(codes.Unavailable, ""), BytesSent: true, BytesReceived: true},
+		{Err: status.Error(codes.Canceled, ""), BytesReceived: true},
+	} {
+		l.reserve()
+		l.done(info)
+		require.False(t, l.Served())
+	}
+	l.reserve()
+	l.done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
+	require.True(t, l.Served())
+}

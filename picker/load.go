@@ -45,6 +45,7 @@ type Load struct {
 	alert, brink atomic.Uint32
 
 	doubted atomic.Bool // see Doubt
+	served  atomic.Bool // see Served
 
 	gate   *Gate
 	silent func()                  // see OnSilence
@@ -59,6 +60,8 @@ func NewLoad(g *Gate) *Load {
 	l.done = func(info balancer.DoneInfo) {
 		if info.Err != nil {
 			l.ended(info)
+		} else if info.BytesReceived && !l.served.Load() {
+			l.served.Store(true)
 		}
 		l.release()
 	}
@@ -76,6 +79,9 @@ func (l *Load) ended(info balancer.DoneInfo) {
 		}
 	}
 }
+
+// Served reports whether any RPC has succeeded.
+func (l *Load) Served() bool { return l.served.Load() }
 
 // OnSilence makes silent be called when an RPC ended DEADLINE_EXCEEDED that was
 // sent and got not one byte of an answer. It is called with locks of gRPC held and

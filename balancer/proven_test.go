@@ -1,0 +1,46 @@
+package balancer_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/connectivity"
+
+	"github.com/grpc-subpool/subpool/internal/harness"
+)
+
+// nginx ends a connection after keepalive_requests, which takes no second under load.
+//
+// Guards: `s.served` in slot.provenAt.
+func TestAConnectionThatServedIsNoFlapHoweverShortItLived(t *testing.T) {
+	for _, settings := range []string{`{"size":1}`, `{"size":4}`} {
+		story(t, settings, harness.Options{Handle: taking(time.Millisecond)}, func(t *testing.T, c client) {
+			for range 20 {
+				for range 50 {
+					require.NoError(t, c.call())
+				}
+				c.GoAway(t, c.Accepted())
+				synctest.Wait()
+				require.NotEqual(t, connectivity.TransientFailure, c.GetState())
+			}
+		})
+	}
+}
+
+// Guards: `s.served = …` in subConnChanged: what an earlier connection served counts
+// for that one only.
+func TestAConnectionThatServedNothingAndLivedShortIsAFlap(t *testing.T) {
+	story(t, `{"size":1}`, harness.Options{}, func(t *testing.T, c client) {
+		require.NoError(t, c.call())
+		c.Cut()
+		synctest.Wait()
+		require.Equal(t, 2, c.Dials(), "at once")
+		c.Cut()
+		time.Sleep(500 * time.Millisecond)
+		require.Equal(t, 2, c.Dials(), "after a backoff")
+		time.Sleep(time.Second)
+		require.Equal(t, 3, c.Dials())
+	})
+}
