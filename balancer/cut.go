@@ -45,7 +45,7 @@ func (p *pool) sweepLocked(now time.Time) {
 		}
 		if at, ok := p.cutAt(c); ok && !now.Before(at) {
 			p.noteCutLocked(c.load.InFlight())
-			c.wire.Cut()
+			p.shutdowns.Go(c.wire.Cut) // an application's connection may take its time to close
 			return true
 		}
 		return false
@@ -101,7 +101,7 @@ func (p *pool) Close() {
 	p.closed = true
 	p.timer.Stop()
 	for _, w := range p.closing { // gRPC has let go of these
-		w.Cut()
+		p.shutdowns.Go(w.Cut)
 	}
 	p.closing = nil
 	now := time.Now()
