@@ -1,6 +1,7 @@
 package subpool
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func Explain(input string) (Explanation, error) {
 // config as it is, or nil for what is no JSON.
 func policyOf(input string) (json.RawMessage, error) {
 	js := []byte(strings.TrimSpace(input))
-	if !json.Valid(js) && !strings.HasPrefix(input, "{") {
+	if !json.Valid(js) && !bytes.HasPrefix(js, []byte{'{'}) {
 		return nil, nil
 	}
 	var fields map[string]json.RawMessage
