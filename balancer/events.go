@@ -23,18 +23,18 @@ func (e *endpoint) up(s *slot, lane int, now time.Time) bool {
 // checked reports what is known of the health of s: READY, TRANSIENT_FAILURE if
 // the server says that it does not serve, or else CONNECTING.
 func (e *endpoint) checked(s *slot, health connectivity.State) (changed bool) {
-	if health != connectivity.Ready {
-		if unwell := health == connectivity.TransientFailure; !unwell {
-			return s.ail(false)
+	switch health {
+	case connectivity.Ready:
+		if s.healthy() {
+			e.down = false
+			return true
 		}
+		return false
+	case connectivity.TransientFailure:
 		e.trust() // it may be the successor
 		return s.ail(true)
 	}
-	if s.healthy() {
-		e.down = false
-		return true
-	}
-	return false
+	return s.ail(false)
 }
 
 // fail reports that a lane of s failed; gRPC now backs off and reports rest.
@@ -84,10 +84,11 @@ func (e *endpoint) lost(s *slot, lane int, now time.Time) (flapped bool) {
 	if !flapped {
 		return false
 	}
-	if e.countFailure(s) {
+	counts := e.countFailure(s)
+	if counts {
 		e.retryAt = now.Add(flapBackoff(e.failures, e.random()))
-		e.flappedAt = now
-	} else if e.flappedAt.IsZero() { // or the next one that is up would set all free
+	}
+	if counts || e.flappedAt.IsZero() { // or the next one that is up would set all free
 		e.flappedAt = now
 	}
 	return true

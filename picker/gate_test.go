@@ -8,7 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/balancer/base"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/status"
 )
 
@@ -91,13 +93,26 @@ func TestPlacesThatAreNewAreTold(t *testing.T) {
 	require.True(t, many)
 }
 
+// built is what a picker of these connections has.
+func built(loads ...*Load) pool {
+	info := base.PickerBuildInfo{ReadySCs: make(map[balancer.SubConn]base.SubConnInfo)}
+	for i, l := range loads {
+		sc := &struct {
+			balancer.SubConn
+			number int
+		}{number: i}
+		info.ReadySCs[sc] = base.SubConnInfo{Address: WithLoad(resolver.Address{}, l, i)}
+	}
+	return poolOf(info)
+}
+
 func TestAsManyAsTheBoundMayWait(t *testing.T) {
 	g := new(Gate)
 	g.Bound(2)
 	l := NewLoad(g)
 	l.SetLimit(1)
 	l.reserve()
-	p := &pool{conns: []conn{{Load: l}}, bound: int(g.bound.Load())}
+	p := built(l)
 	for range 2 {
 		_, err := p.any(0)
 		require.NoError(t, err)
@@ -116,13 +131,13 @@ func TestAsManyAsTheBoundMayWait(t *testing.T) {
 func TestRacingPicksKeepTheBound(t *testing.T) {
 	g := new(Gate)
 	g.Bound(5)
-	var p pool
+	var loads []*Load
 	for range 3 {
 		l := NewLoad(g)
 		l.SetLimit(1)
-		p.conns = append(p.conns, conn{Load: l, result: balancer.PickResult{Done: l.done}})
+		loads = append(loads, l)
 	}
-	p.bound = int(g.bound.Load())
+	p := built(loads...)
 	var in, most atomic.Int64
 	var wg sync.WaitGroup
 	for range 16 {

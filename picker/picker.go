@@ -65,6 +65,7 @@ type pool struct {
 	doubtful []conn // taken only if none of conns can be
 	hold     bool   // see Gate.Hold
 	bound    int    // see Gate.bound
+	full     error  // for RPCs beyond it
 	leaving  []*Load
 	crowd    *crowd
 }
@@ -100,25 +101,38 @@ func poolOf(info base.PickerBuildInfo) (p pool) {
 	if len(p.conns) == 0 {
 		p.conns, p.doubtful = p.doubtful, nil
 	}
+	if p.bound > 0 { // made here, so that a pick allocates nothing
+		p.full = status.Errorf(codes.ResourceExhausted,
+			"subpool: maxPending: %d, as many RPCs wait already for a stream, and every connection is full", p.bound-1)
+	}
 	return p
 }
 
 // any picks the first connection, from start on, that has room.
 func (p *pool) any(start int) (balancer.PickResult, error) {
-	for i := range p.conns {
-		if c := &p.conns[(start+i)%len(p.conns)]; c.reserve() {
-			return c.result, nil
-		}
-	}
-	for i := range p.doubtful {
-		if c := &p.doubtful[i]; c.reserve() {
-			return c.result, nil
-		}
+	if c := p.reserve(start); c != nil {
+		return c.result, nil
 	}
 	if p.hold {
 		return p.held()
 	}
 	return p.overfill()
+}
+
+// reserve takes a place on the first connection, from start on, that has one; nil if
+// none has.
+func (p *pool) reserve(start int) *conn {
+	for i := range p.conns {
+		if c := &p.conns[(start+i)%len(p.conns)]; c.reserve() {
+			return c
+		}
+	}
+	for i := range p.doubtful {
+		if c := &p.doubtful[i]; c.reserve() {
+			return c
+		}
+	}
+	return nil
 }
 
 // held lets the RPC wait until a connection that is on its way arrives or fails,
@@ -127,85 +141,74 @@ func (p *pool) held() (balancer.PickResult, error) {
 	p.crowd.waiting.Add(1)
 	call(p.conns[0].gate.Pressure)
 	// A place that came free before the RPC was counted told nobody.
-	for _, conns := range [][]conn{p.conns, p.doubtful} {
-		for i := range conns {
-			if c := &conns[i]; c.reserve() {
-				p.crowd.waiting.Add(-1)
-				return c.result, nil
-			}
-		}
+	if c := p.reserve(0); c != nil {
+		p.crowd.waiting.Add(-1)
+		return c.result, nil
 	}
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }
 
-// overfill lets the RPC wait in the connection where it has the fewest before it, unless as many as
-// may wait do. It adds before it checks, or racing picks could become too many;
-// those that had to undo it look again. If all connections drain, a newer picker
-// is published or about to be, and gRPC looks there.
+// overfill lets the RPC wait in the connection where it has the fewest before it,
+// unless as many as may wait do. It adds before it checks, or racing picks could
+// become too many; those that had to undo it look again. If all connections drain, a
+// newer picker is published or about to be, and gRPC looks there.
 func (p *pool) overfill() (balancer.PickResult, error) {
 	for range overfillTries {
-		least, waiting := p.least()
-		if p.bound > 0 && waiting >= p.bound-1 {
+		if p.bound > 0 && p.waiting() >= p.bound-1 {
 			break
 		}
+		least := p.least()
 		if !least.force() {
 			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 		}
-		if p.bound == 0 {
-			return least.result, nil
-		}
-		if _, waiting = p.least(); waiting <= p.bound-1 {
+		if p.bound == 0 || p.waiting() <= p.bound-1 {
 			return least.result, nil
 		}
 		least.release()
 	}
-	return balancer.PickResult{}, status.Errorf(codes.ResourceExhausted,
-		"subpool: maxPending: %d, as many RPCs wait already for a stream, and every connection is full", p.bound-1)
+	return balancer.PickResult{}, p.full
 }
 
 const overfillTries = 4
 
-// least returns the connection with the fewest RPCs for its limit, and how many RPCs
-// wait for a stream in all of them, and in those that drain.
-func (p *pool) least() (least *conn, waiting int) {
-	fewest := uint64(math.MaxUint64)
+// least returns the connection with the fewest RPCs for its limit.
+func (p *pool) least() *conn {
+	least, fewest := &p.conns[0], p.conns[0].share()
 	for i := range p.conns {
-		c := &p.conns[i]
-		n, draining, excess := c.excess()
-		waiting += excess
-		if share := c.share(n, draining); least == nil || share < fewest {
-			least, fewest = c, share
+		if share := p.conns[i].share(); share < fewest {
+			least, fewest = &p.conns[i], share
 		}
 	}
-	if p.bound > 0 {
-		for i := range p.doubtful {
-			_, _, excess := p.doubtful[i].excess()
-			waiting += excess
-		}
-		for _, l := range p.leaving {
-			_, _, excess := l.excess()
-			waiting += excess
+	return least
+}
+
+// waiting returns how many RPCs wait for a stream in all connections, and in those
+// that drain.
+func (p *pool) waiting() (n int) {
+	for _, conns := range [][]conn{p.conns, p.doubtful} {
+		for i := range conns {
+			n += conns[i].excess()
 		}
 	}
-	return least, waiting
+	for _, l := range p.leaving {
+		n += l.excess()
+	}
+	return n
 }
 
-// excess returns the RPCs in flight, and how many of them are above the limit.
-func (l *Load) excess() (n uint32, draining bool, excess int) {
-	w := uint32(l.word.Load())
-	n = w & inFlightMask
-	return n, w&drainingBit != 0, max(0, int(n)-int(l.limit.Load()))
-}
+// excess returns how many RPCs are in flight above the limit.
+func (l *Load) excess() int { return max(0, l.InFlight()-int(l.limit.Load())) }
 
-// share is how soon n RPCs find a stream, by comparison: one with a limit of 0 never
-// does, and a connection that drains takes none.
-func (l *Load) share(n uint32, draining bool) uint64 {
-	limit := uint64(l.limit.Load())
+// share is how soon one RPC more finds a stream, by comparison: with a limit of 0
+// never, and a connection that drains takes none.
+func (l *Load) share() uint64 {
+	w, limit := uint32(l.word.Load()), uint64(l.limit.Load())
+	n := uint64(w & inFlightMask)
 	switch {
-	case draining:
+	case w&drainingBit != 0:
 		return math.MaxUint64
 	case limit == 0:
-		return 1<<63 + uint64(n)
+		return 1<<63 + n
 	}
-	return uint64(n) << 31 / limit
+	return n << 31 / limit
 }

@@ -101,10 +101,11 @@ var secret = regexp.MustCompile(`://[^/?#@]*@`)
 
 // innerTargets splits a path into what it nests, or the hosts that it lists.
 func innerTargets(authority, path string) ([]resolver.Target, error) {
-	if before, _, nests := strings.Cut(path, "://"); nests && strings.ContainsAny(before, ",/") {
+	before, _, nests := strings.Cut(path, "://")
+	if nests && strings.ContainsAny(before, ",/") {
 		return nil, errors.New("a list names hosts, and no targets")
 	}
-	if strings.Contains(path, "://") || strings.HasPrefix(path, "unix:") || strings.HasPrefix(path, "unix-abstract:") {
+	if nests || strings.HasPrefix(path, "unix:") || strings.HasPrefix(path, "unix-abstract:") {
 		if authority != "" {
 			return nil, fmt.Errorf("%q must go into the target that is nested", authority)
 		}

@@ -101,7 +101,7 @@ func TestACutEndsAReadThatWaits(t *testing.T) {
 			_, err := w.Read(make([]byte, 100))
 			ended <- err
 		}()
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // so that it waits; it ends the same if it does not yet
 		w.(interface{ Cut() }).Cut()
 		require.ErrorIs(t, <-ended, net.ErrClosed)
 	}
