@@ -10,12 +10,12 @@ import (
 // subchannel would start a backoff of its own, and sixteen of them dial a dead
 // server sixteen times as often as one. While failures is 0 all may dial.
 type attempts struct {
-	failures  int       // failed attempts of the probe, in a row
-	probe     *slot     // nil until one is chosen
-	attempt   *slot     // the last that was made alone
-	sinceUp   int       // failures since a connection was last made
-	retryAt   time.Time // no attempt before, where gRPC's own backoff does not hold
-	flappedAt time.Time // last connection lost before it proved itself; zero if forgiven
+	failures int       // failed attempts of the probe, in a row
+	probe    *slot     // nil until one is chosen
+	attempt  *slot     // the last that was made alone
+	sinceUp  int       // failures since a connection was last made
+	retryAt  time.Time // no attempt before, where gRPC's own backoff does not hold
+	flapped  bool      // a connection was lost before it proved itself
 }
 
 // countFailure reports whether s speaks for the endpoint: the others began
@@ -77,13 +77,21 @@ func (e *endpoint) forgive(now time.Time) {
 	for _, s := range e.slots {
 		if s.connected() && !now.Before(s.provenAt(e.cfg)) {
 			proven++
-			if !e.flappedAt.IsZero() && !s.since.Before(e.flappedAt) {
+			if e.flapped && s.fresh {
 				since++
 			}
 		}
 	}
 	if since > 0 || proven > 0 && proven == len(e.slots) {
 		e.attempts = attempts{}
+	}
+}
+
+// flap remembers a flap: what was connected before it does not speak against it.
+func (e *endpoint) flap() {
+	e.flapped = true
+	for _, s := range e.slots {
+		s.fresh = false
 	}
 }
 

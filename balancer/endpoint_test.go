@@ -211,6 +211,20 @@ func TestAFlapBesideARefusalIsRemembered(t *testing.T) {
 	s.want(dialing, 0)
 }
 
+// A clock may not move between a success and a flap. NewSubConn fails while a channel
+// closes, and the pool would ask for one without end.
+//
+// Guards: `s.fresh = false` in endpoint.flap.
+func TestWhatServedBeforeAFlapDoesNotForgiveItAtTheSameInstant(t *testing.T) {
+	s := tell(t, `{"size":2}`)
+	served, lost := s.slots[0], s.slots[1]
+	s.rise(served, s.now)
+	served.served = true
+	require.True(t, s.lost(lost, 0, s.now))
+	s.settle()
+	require.Empty(t, s.did.dial)
+}
+
 func TestTheBackoffOfFlapsGrows(t *testing.T) {
 	s := tell(t, `{"size":1}`)
 	for _, wait := range []time.Duration{time.Second, 1600 * time.Millisecond, 2560 * time.Millisecond} {

@@ -14,7 +14,7 @@ func (e *endpoint) up(s *slot, lane int, now time.Time) bool {
 	s.race.win(lane)
 	e.won = append(e.won, s)
 	e.sinceUp = 0
-	if e.flappedAt.IsZero() {
+	if !e.flapped {
 		e.attempts = attempts{}
 	}
 	return true
@@ -88,8 +88,8 @@ func (e *endpoint) lost(s *slot, lane int, now time.Time) (flapped bool) {
 	if counts {
 		e.retryAt = now.Add(flapBackoff(e.failures, e.random()))
 	}
-	if counts || e.flappedAt.IsZero() { // or the next one that is up would set all free
-		e.flappedAt = now
+	if counts || !e.flapped { // or the next one that is up would set all free
+		e.flap()
 	}
 	return true
 }

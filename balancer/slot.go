@@ -44,6 +44,7 @@ type slot struct {
 	draw   float64   // 0 to 1, drawn at the connection's birth: see lifeOf
 	unwell bool      // the server says that it does not serve
 	race   race      // for the connection
+	fresh  bool      // connected after the endpoint's last flap
 	eager  bool      // lost a proven connection: may dial once, backoff or not
 
 	limit    int       // streams that the server allows on the connection
@@ -51,6 +52,7 @@ type slot struct {
 	watched  bool      // health checking holds one of them
 	doubted  bool      // answers nothing: see endpoint.suspect
 	served   bool      // an RPC succeeded on the connection
+	spentAt  time.Time // when it was seen to have carried what the server takes; or zero
 	cuttable bool      // the connection can be closed by force
 	left     time.Time // when it began to drain
 	cutOff   bool      // and did not end in time
@@ -75,9 +77,9 @@ func (s *slot) up(now time.Time, draw float64) bool {
 	if !s.move(checking, dialing) {
 		return false
 	}
-	s.unwell, s.doubted, s.watched = false, false, false
+	s.unwell, s.doubted, s.watched, s.fresh = false, false, false, true
 	s.limit, s.planned = noLimit, -1
-	s.since, s.used, s.runs, s.draw = now, now, 0, draw
+	s.since, s.used, s.runs, s.draw, s.spentAt = now, now, 0, draw, time.Time{}
 	return true
 }
 
