@@ -44,6 +44,7 @@ type pool struct {
 	closed      bool
 	former      []connection // those that carry RPCs, and are nobody's any more
 	closing     []*wire.Wire // those that gRPC was told to close
+	left        []*lineOf    // to be shut down, for their connection was ended: see leaveLocked
 	cut         int          // RPCs that were in flight on connections when these were cut
 
 	silenceAfter atomic.Int64 // unresponsiveTimeout, for Done
@@ -67,7 +68,8 @@ type pool struct {
 // endpointOf is an endpoint with the address that it stands for.
 type endpointOf struct {
 	endpoint
-	addr resolver.Endpoint
+	addr  resolver.Endpoint
+	quota quota
 }
 
 func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
@@ -137,7 +139,7 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 		}
 	case connectivity.Idle:
 		line.sensor.Forget()
-		s.served = s.sub.load != nil && s.sub.load.Served()
+		s.served = s.sub.hasServed()
 		if e.rest(s, lane) {
 			break
 		}
@@ -145,6 +147,7 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 			p.connErr = errFlapped
 		}
 		if !s.connected() {
+			p.leaveLocked(s, lane)
 			p.disconnectLocked(s, now)
 		}
 	}

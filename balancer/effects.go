@@ -56,6 +56,10 @@ func (p *pool) applyLocked(fx effects, now time.Time) {
 	for _, s := range fx.drain {
 		s.sub.load.Drain()
 	}
+	for _, line := range p.left {
+		p.shutdowns.Go(line.sc.Shutdown)
+	}
+	p.left = nil
 	for _, s := range fx.won {
 		p.shutdownLocked(s, s.won())
 	}

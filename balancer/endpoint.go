@@ -136,6 +136,9 @@ func (e *endpoint) deadline(now time.Time) (at time.Time, ok bool) {
 		if e.failures > 0 {
 			consider(s.provenAt(e.cfg))
 		}
+		if !s.spentAt.IsZero() {
+			consider(s.spentAt.Add(endsWithin))
+		}
 	}
 	return at, ok
 }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/picker"
 	poolresolver "github.com/grpc-subpool/subpool/resolver"
 )
 
@@ -36,7 +37,7 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint) {
 			listed[e] = true
 			continue
 		}
-		e := &endpointOf{endpoint{cfg: p.cfg, limit: noLimit, addresses: len(addr.Addresses), random: rand.Float64}, addr}
+		e := &endpointOf{endpoint{cfg: p.cfg, limit: noLimit, addresses: len(addr.Addresses), random: rand.Float64}, addr, quota{Quota: picker.NewQuota(0)}}
 		if awake {
 			e.window.observe(1, p.cfg.IdleTimeout, now)
 		}

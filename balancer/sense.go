@@ -13,7 +13,9 @@ import (
 
 // connectedLocked fits the senses to a new connection.
 func (p *pool) connectedLocked(s *slot) {
-	load := picker.NewLoad(&p.gate)
+	load, e := picker.NewLoad(&p.gate), s.sub.owner
+	p.recount = e.quota.renew(time.Now()) || p.recount
+	load.Under(e.quota.Quota)
 	s.sub.load = load
 	// Not on top of the last connection's: that would keep all old Loads alive.
 	s.sub.addr = picker.WithLoad(s.won().addr, load, s.order)
@@ -21,6 +23,7 @@ func (p *pool) connectedLocked(s *slot) {
 	s.sub.wire = s.won().sensor.Wire()
 	s.cuttable = s.sub.wire != nil
 	if w := s.sub.wire; w != nil {
+		w.OnEnd(s.sub.health.endOf(load, p.pressure.raise))
 		x := &silence{begin: time.Now()}
 		s.sub.silence = x
 		load.OnSilence(func() {
@@ -55,10 +58,24 @@ func (s *slot) watchHealth(changed func()) *healthNote {
 	return note
 }
 
+// endOf returns what is to be done when the server ends the connection. The stream of
+// the health checking was one of those that it took.
+func (note *healthNote) endOf(load *picker.Load, changed func()) func(took int) {
+	return func(took int) {
+		if note.watched.Load() {
+			took--
+		}
+		if load.Refused(took) {
+			changed()
+		}
+	}
+}
+
 // senseLocked reads what is known of all connections: their health, the server's
 // stream limit, silence.
 func (p *pool) senseLocked(now time.Time) {
 	for _, e := range p.endpoints {
+		p.recount = e.quota.renew(now) || p.recount
 		for _, s := range e.slots {
 			if !s.connected() {
 				continue
@@ -68,13 +85,14 @@ func (p *pool) senseLocked(now time.Time) {
 					p.connErr = errEjected
 				}
 			}
-			s.served = s.sub.load.Served()
+			s.served = s.sub.hasServed()
 			if s.sub.wire == nil {
 				continue
 			}
 			if s.allow(s.sub.wire.Limit(), s.sub.health.watched.Load()) {
 				s.sub.load.SetLimit(s.places(s.limit))
 			}
+			p.spendLocked(s, now)
 			if s.sub.silence.long.Swap(false) && e.suspect(s, now) {
 				logger.Warningf("subpool: %s: subchannel %d has answered nothing for %v, and is replaced", p.target, s.order, e.cfg.UnresponsiveTimeout)
 			}

@@ -184,6 +184,7 @@ func (p *pool) armLocked(now time.Time) {
 		if at, ok := e.deadline(now); ok {
 			consider(at)
 		}
+		consider(e.quota.until)
 		if len(e.slots) > 0 && p.cfg.IdleTimeout > 0 {
 			consider(p.nextSample)
 		}

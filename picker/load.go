@@ -2,7 +2,6 @@ package picker
 
 import (
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/codes"
@@ -48,13 +47,14 @@ type Load struct {
 	served  atomic.Bool // see Served
 
 	gate   *Gate
+	quota  *Quota
 	silent func()                  // see OnSilence
 	done   func(balancer.DoneInfo) // made once, so that a pick allocates nothing
 }
 
 // NewLoad returns the Load of a new connection of the pool that g stands for.
 func NewLoad(g *Gate) *Load {
-	l := &Load{gate: g}
+	l := &Load{gate: g, quota: NewQuota(0)}
 	l.limit.Store(inFlightMask)
 	l.Watch(0)
 	l.done = func(info balancer.DoneInfo) {
@@ -145,22 +145,22 @@ func setIfNew(word *atomic.Uint32, n uint32) {
 	}
 }
 
-// reserve counts an RPC in, unless the connection drains or is full. It adds
+// reserve counts an RPC in, unless the connection drains, is full or spent. It adds
 // before it checks: checking first, racing picks could overfill, or slip in after
 // the count was seen at 0.
 func (l *Load) reserve() bool {
 	w := l.word.Add(oneStart | 1)
-	return uint32(w) < l.alert.Load() || l.notable(w)
+	return uint32(w) < l.alert.Load() && uint32(w>>32) < l.quota.most.Load() || l.notable(w)
 }
 
 // notable is apart so that the compiler inlines reserve.
 func (l *Load) notable(w uint64) bool {
-	n := uint32(w)
-	if n&drainingBit != 0 || n > l.limit.Load() {
-		l.release()
+	n, starts, most := uint32(w), uint32(w>>32), l.quota.most.Load()
+	if n&drainingBit != 0 || n > l.limit.Load() || starts > most {
+		l.undo()
 		return false
 	}
-	if n >= l.watch.Load() {
+	if n >= l.watch.Load() || starts == most {
 		call(l.gate.Pressure)
 	}
 	return true
@@ -168,17 +168,25 @@ func (l *Load) notable(w uint64) bool {
 
 // force is reserve for a connection that may be full: gRPC queues the RPC there.
 func (l *Load) force() bool {
-	if l.word.Add(oneStart|1)&drainingBit != 0 {
-		l.release()
+	w := l.word.Add(oneStart | 1)
+	if w&drainingBit != 0 || uint32(w>>32) > l.quota.most.Load() {
+		l.undo()
 		return false
 	}
 	return true
 }
 
-// release takes one RPC out. The undo of a failed reserve comes this way too:
-// the shell may have looked while the count was up, and needs to look again.
+// release takes one RPC out.
 func (l *Load) release() {
 	if n := uint32(l.word.Add(^uint64(0))); n >= l.brink.Load() {
+		l.freed(n)
+	}
+}
+
+// undo takes back a reserve, with its start, and wakes whom release would: the shell
+// may have looked while the count was up, and needs to look again.
+func (l *Load) undo() {
+	if n := uint32(l.word.Add(^uint64(oneStart))); n >= l.brink.Load() {
 		l.freed(n)
 	}
 }
@@ -191,45 +199,6 @@ func (l *Load) freed(n uint32) {
 		l.gate.room(1)
 	}
 }
-
-// cost is what least_in_flight compares: the RPCs in flight, and for a while
-// those that failed. It is split so that the compiler inlines the usual case.
-func (l *Load) cost() uint64 {
-	n := l.word.Load() & inFlightMask
-	if p := l.penalty.Load(); p != 0 {
-		n += l.failed(p)
-	}
-	return n
-}
-
-// failed reads the clock, which only a connection with failures has to pay.
-func (l *Load) failed(p uint64) uint64 {
-	n := decayed(p, unixSecond())
-	if n == 0 {
-		l.penalty.CompareAndSwap(p, 0) // no more clock reads; a failure meanwhile wins
-	}
-	return n
-}
-
-// penalize reads the clock after the penalty that it adds to: the other way
-// round it could look as if the clock had been set back.
-func (l *Load) penalize() {
-	for {
-		p := l.penalty.Load()
-		second := unixSecond()
-		if l.penalty.CompareAndSwap(p, uint64(second)<<32|(decayed(p, second)+1)) {
-			return
-		}
-	}
-}
-
-// decayed returns how many failures of penalty still count: half of them go
-// with each second that begins. If the clock was set back, all are forgiven.
-func decayed(penalty uint64, second uint32) uint64 {
-	return penalty & (1<<32 - 1) >> (second - uint32(penalty>>32))
-}
-
-func unixSecond() uint32 { return uint32(time.Now().Unix()) }
 
 // place is what an address tells about its READY connection.
 type place struct {

@@ -113,10 +113,23 @@ func (p *pool) any(start int) (balancer.PickResult, error) {
 	if c := p.reserve(start); c != nil {
 		return c.result, nil
 	}
-	if p.hold {
+	if p.hold || p.spent() {
 		return p.held()
 	}
 	return p.overfill()
+}
+
+// spent reports whether a connection has carried what it may. Either the server ends
+// it now and another is made, or the pool forgives it: both bring a new picker.
+func (p *pool) spent() bool {
+	for _, conns := range [][]conn{p.conns, p.doubtful} {
+		for i := range conns {
+			if conns[i].Spent() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // reserve takes a place on the first connection, from start on, that has one; nil if
@@ -150,8 +163,8 @@ func (p *pool) held() (balancer.PickResult, error) {
 
 // overfill lets the RPC wait in the connection where it has the fewest before it,
 // unless as many as may wait do. It adds before it checks, or racing picks could
-// become too many; those that had to undo it look again. If all connections drain, a
-// newer picker is published or about to be, and gRPC looks there.
+// become too many; those that had to undo it look again. If all connections drain, or
+// one is spent by now, a newer picker is published or about to be, and gRPC looks there.
 func (p *pool) overfill() (balancer.PickResult, error) {
 	for range overfillTries {
 		if p.bound > 0 && p.waiting() >= p.bound-1 {
@@ -164,7 +177,7 @@ func (p *pool) overfill() (balancer.PickResult, error) {
 		if p.bound == 0 || p.waiting() <= p.bound-1 {
 			return least.result, nil
 		}
-		least.release()
+		least.undo()
 	}
 	return balancer.PickResult{}, p.full
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/test/bufconn"
 )
@@ -20,11 +22,17 @@ type SilentServer struct {
 	Answers func(rpc int) bool // to the RPC of this number, from 1; nil is never
 	Refuse  atomic.Bool        // new connections
 
+	// Takes is how many RPCs it takes on a connection; with the last it says that it
+	// goes away, and refuses what comes behind, as nginx does. 0 is any number.
+	Takes atomic.Int32
+	Delay time.Duration // that it takes to look at each RPC
+
 	listener *bufconn.Listener
 	serving  sync.WaitGroup
 	last     atomic.Pointer[net.Conn]
 	dials    atomic.Int32
 	rpcs     atomic.Int32
+	refused  atomic.Int32
 }
 
 // Start serves until the test ends.
@@ -47,6 +55,9 @@ func (s *SilentServer) Start(t testing.TB) {
 
 // Dials is how often a client asked for a connection.
 func (s *SilentServer) Dials() int { return int(s.dials.Load()) }
+
+// Refused is how many RPCs came on a connection after the last that was taken there.
+func (s *SilentServer) Refused() int { return int(s.refused.Load()) }
 
 // Dial is a dialer for grpc.WithContextDialer.
 func (s *SilentServer) Dial(ctx context.Context, _ string) (net.Conn, error) {
@@ -74,7 +85,7 @@ func (s *SilentServer) serve(c net.Conn) {
 		return
 	}
 	var head [9]byte
-	for {
+	for took := int32(0); ; {
 		if _, err := io.ReadFull(c, head[:]); err != nil {
 			return
 		}
@@ -84,6 +95,13 @@ func (s *SilentServer) serve(c net.Conn) {
 		}
 		if isHeaders := head[3] == 1; !isHeaders {
 			continue
+		}
+		time.Sleep(s.Delay)
+		if most := s.Takes.Load(); most > 0 && took >= most {
+			s.refused.Add(1)
+			continue
+		} else if took++; took == most {
+			_, _ = c.Write(frame(7, 0, 0, append(slices.Clone(head[5:]), 0, 0, 0, 0))) // GOAWAY: RFC 9113, 6.8
 		}
 		if n := s.rpcs.Add(1); s.Answers != nil && s.Answers(int(n)) {
 			_, _ = c.Write(answer(binary.BigEndian.Uint32(head[5:])))

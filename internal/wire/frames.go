@@ -2,27 +2,39 @@ package wire
 
 import "encoding/binary"
 
-// HTTP/2 frames, RFC 9113, sections 4.1 and 6.5.
+// HTTP/2 frames, RFC 9113, sections 4.1, 6.5 and 6.8.
 const (
 	headerSize           = 9
 	settingSize          = 6
+	goAwaySize           = 8 // without the debug data
 	settingsFrame        = 4
+	goAwayFrame          = 7
 	ackFlag              = 1
 	maxConcurrentStreams = 3
 )
 
 // frames follows the frames of a server, in whatever pieces they come. It keeps the
-// part of a header or of one setting that has come so far, and nothing else.
+// part of a header, of one setting or of a GOAWAY that has come so far, and nothing
+// else.
 type frames struct {
-	part     [headerSize]byte
-	have     int    // bytes in part
-	left     uint32 // bytes of the present frame's payload still to come
-	settings bool   // the present frame tells settings
+	part [headerSize]byte
+	have int    // bytes in part
+	left uint32 // bytes of the present frame's payload still to come
+	unit int    // bytes of what is read of the payload at a time; 0 if it does not matter
 }
 
-// follow looks at the next bytes. ok says that they told how many streams may be
-// open; of several limits the last one counts.
-func (f *frames) follow(p []byte) (limit uint32, ok bool) {
+// news is what some bytes told. Of several limits the last one counts, of several
+// GOAWAYs the first.
+type news struct {
+	limit   uint32 // of streams that may be open
+	limited bool
+	goAway  bool
+	last    uint32 // the last stream that the server takes
+	code    uint32
+}
+
+// follow looks at the next bytes.
+func (f *frames) follow(p []byte) (n news) {
 	for len(p) > 0 {
 		switch {
 		case f.left == 0:
@@ -30,23 +42,37 @@ func (f *frames) follow(p []byte) (limit uint32, ok bool) {
 			if f.have == headerSize {
 				f.begin()
 			}
-		case f.settings && f.left+uint32(f.have) >= settingSize:
+		case f.unit > 0 && f.left+uint32(f.have) >= uint32(f.unit):
 			before := len(p)
-			p = f.fill(p, settingSize)
+			p = f.fill(p, f.unit)
 			f.left -= uint32(before - len(p))
-			if f.have == settingSize {
+			if f.have == f.unit {
 				f.have = 0
-				if binary.BigEndian.Uint16(f.part[:]) == maxConcurrentStreams {
-					limit, ok = binary.BigEndian.Uint32(f.part[2:]), true
-				}
+				f.read(&n)
 			}
 		default: // of no interest
-			n := min(uint32(len(p)), f.left)
-			f.left -= n
-			p = p[n:]
+			skip := min(uint32(len(p)), f.left)
+			f.left -= skip
+			p = p[skip:]
 		}
 	}
-	return limit, ok
+	return n
+}
+
+// read takes what a whole unit says.
+func (f *frames) read(n *news) {
+	switch {
+	case f.unit == goAwaySize:
+		if !n.goAway {
+			const reserved = 1 << 31
+			n.goAway = true
+			n.last = binary.BigEndian.Uint32(f.part[:]) &^ reserved
+			n.code = binary.BigEndian.Uint32(f.part[4:])
+		}
+		f.unit = 0 // the rest is for people
+	case binary.BigEndian.Uint16(f.part[:]) == maxConcurrentStreams:
+		n.limit, n.limited = binary.BigEndian.Uint32(f.part[2:]), true
+	}
 }
 
 // fill moves bytes of p to part until that has size bytes, and returns the rest.
@@ -61,5 +87,12 @@ func (f *frames) begin() {
 	h := f.part
 	f.have = 0
 	f.left = uint32(h[0])<<16 | uint32(h[1])<<8 | uint32(h[2])
-	f.settings = h[3] == settingsFrame && h[4]&ackFlag == 0
+	switch {
+	case h[3] == settingsFrame && h[4]&ackFlag == 0:
+		f.unit = settingSize
+	case h[3] == goAwayFrame:
+		f.unit = goAwaySize
+	default:
+		f.unit = 0
+	}
 }

@@ -1,5 +1,5 @@
 // Package wire tells a balancer what only the connection knows: how many streams
-// the server allows, how much has been received, and whether it is closed. And it
+// the server allows and took, how much has been received, and whether it is closed. And it
 // can cut the connection. gRPC has no interface for any of this; a net.Conn that
 // reads along does.
 package wire
@@ -44,6 +44,8 @@ type Wire struct {
 
 	limit    atomic.Uint32
 	received atomic.Uint64
+	took     atomic.Int64 // see Took; below 0 until there was a GOAWAY
+	onEnd    atomic.Pointer[func(took int)]
 	closed   atomic.Bool
 	late     atomic.Pointer[time.Timer] // see CutAfter
 }
@@ -51,6 +53,7 @@ type Wire struct {
 func newWire(conn, raw net.Conn, changed func()) *Wire {
 	w := &Wire{Conn: conn, raw: raw, changed: changed}
 	w.limit.Store(NoLimit)
+	w.took.Store(-1)
 	return w
 }
 
@@ -60,6 +63,29 @@ func (w *Wire) Limit() int { return int(w.limit.Load()) }
 
 // Received returns how many bytes have been read.
 func (w *Wire) Received() uint64 { return w.received.Load() }
+
+// OnEnd makes end be called when the server says that it takes no more streams, and
+// which was the last: before gRPC knows, and by its reader, so it must not block. A
+// server that first says that it will do so, as it should, refuses none.
+func (w *Wire) OnEnd(end func(took int)) { w.onEnd.Store(&end) }
+
+// Took returns how many streams the server took, if it has told in that way.
+func (w *Wire) Took() int { return max(0, int(w.took.Load())) }
+
+// ended looks at a GOAWAY. The first tells whether it is the polite kind.
+func (w *Wire) ended(last, code uint32) {
+	const polite, noError = 1<<31 - 1, 0
+	took := (int64(last) + 1) / 2 // a client's streams have odd numbers
+	if last == polite || code != noError {
+		took = 0
+	}
+	if !w.took.CompareAndSwap(-1, took) || took == 0 {
+		return
+	}
+	if end := w.onEnd.Load(); end != nil {
+		(*end)(int(took))
+	}
+}
 
 // Closed reports whether gRPC has closed the connection, and that has ended.
 func (w *Wire) Closed() bool { return w.closed.Load() }
@@ -99,7 +125,11 @@ func (w *Wire) saw(p []byte) {
 		return
 	}
 	w.received.Store(w.received.Load() + uint64(len(p))) // only the reader writes
-	if limit, ok := w.frames.follow(p); ok && w.limit.Swap(min(limit, NoLimit)) != min(limit, NoLimit) {
+	n := w.frames.follow(p)
+	if n.limited && w.limit.Swap(min(n.limit, NoLimit)) != min(n.limit, NoLimit) {
 		w.changed()
+	}
+	if n.goAway {
+		w.ended(n.last, n.code)
 	}
 }

@@ -66,6 +66,46 @@ func TestAChangeOfTheLimitIsTold(t *testing.T) {
 	require.Equal(t, 3, told)
 }
 
+// goAway is GOAWAY with debug data that looks like another frame.
+func goAway(last, code uint32) []byte {
+	payload := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, last), code)
+	return frame(7, 0, join(payload, frame(4, 0, setting(3, 9)...))...)
+}
+
+func TestTheEndTellsHowManyStreamsTheServerTook(t *testing.T) {
+	const polite = 1<<31 - 1
+	whole := goAway(99, 0)
+	for _, tt := range []struct {
+		name string
+		sent []byte
+		want int
+	}{
+		{"nothing", nil, 0},
+		{"the fiftieth stream", whole, 50},
+		{"with the reserved bit", goAway(1<<31|99, 0), 50},
+		{"none", goAway(0, 0), 0},
+		{"a warning first", join(goAway(polite, 0), whole), 0},
+		{"the first counts", join(whole, goAway(3, 0)), 50},
+		{"an error", goAway(99, 11), 0},
+		{"not yet whole", whole[:9+7], 0},
+		{"too short, and another", join(frame(7, 0, 0, 0, 0), whole), 50},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for piece := 1; piece <= len(tt.sent)+1; piece++ {
+				told := 0
+				w := newWire(nil, nil, func() {})
+				w.OnEnd(func(took int) { told = took })
+				for rest := tt.sent; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
+					w.saw(rest[:min(piece, len(rest))])
+				}
+				require.Equal(t, tt.want, w.Took(), "in pieces of %d", piece)
+				require.Equal(t, tt.want, told)
+				require.Equal(t, NoLimit, w.Limit())
+			}
+		})
+	}
+}
+
 // limitOf reads frames in one go, as RFC 9113 has them: the other way to the same.
 func limitOf(all []byte) int {
 	limit := NoLimit

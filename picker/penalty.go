@@ -1,0 +1,42 @@
+package picker
+
+import "time"
+
+// cost is what least_in_flight compares: the RPCs in flight, and for a while
+// those that failed. It is split so that the compiler inlines the usual case.
+func (l *Load) cost() uint64 {
+	n := l.word.Load() & inFlightMask
+	if p := l.penalty.Load(); p != 0 {
+		n += l.failed(p)
+	}
+	return n
+}
+
+// failed reads the clock, which only a connection with failures has to pay.
+func (l *Load) failed(p uint64) uint64 {
+	n := decayed(p, unixSecond())
+	if n == 0 {
+		l.penalty.CompareAndSwap(p, 0) // no more clock reads; a failure meanwhile wins
+	}
+	return n
+}
+
+// penalize reads the clock after the penalty that it adds to: the other way
+// round it could look as if the clock had been set back.
+func (l *Load) penalize() {
+	for {
+		p := l.penalty.Load()
+		second := unixSecond()
+		if l.penalty.CompareAndSwap(p, uint64(second)<<32|(decayed(p, second)+1)) {
+			return
+		}
+	}
+}
+
+// decayed returns how many failures of penalty still count: half of them go
+// with each second that begins. If the clock was set back, all are forgiven.
+func decayed(penalty uint64, second uint32) uint64 {
+	return penalty & (1<<32 - 1) >> (second - uint32(penalty>>32))
+}
+
+func unixSecond() uint32 { return uint32(time.Now().Unix()) }

@@ -1,0 +1,101 @@
+package picker
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/balancer"
+)
+
+func under(q *Quota) *Load {
+	l := NewLoad(new(Gate))
+	l.Under(q)
+	return l
+}
+
+// Guards: `starts > most` in Load.notable, and that undo takes the start back.
+func TestRacingPicksUseAQuotaUpExactly(t *testing.T) {
+	const most = 1000
+	l := under(NewQuota(most))
+	l.SetLimit(3)
+	var took atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for !l.Spent() {
+				if l.reserve() {
+					took.Add(1)
+					l.release()
+				}
+			}
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, most, took.Load())
+	require.EqualValues(t, most, l.Starts())
+	require.False(t, l.reserve())
+	require.False(t, l.force())
+}
+
+func TestTheLastPlaceOfAQuotaIsTold(t *testing.T) {
+	told := 0
+	l := NewLoad(&Gate{Pressure: func() { told++ }})
+	l.Under(NewQuota(2))
+	require.True(t, l.reserve())
+	require.Zero(t, told)
+	require.True(t, l.reserve())
+	require.Equal(t, 1, told)
+}
+
+func TestAQuotaIsOverOnlyIfTheServerRefusedRPCs(t *testing.T) {
+	for _, tt := range []struct {
+		name               string
+		most, starts, took int
+		over, kept         bool
+	}{
+		{"it took all", 0, 5, 5, false, false},
+		{"it refused some", 0, 5, 3, true, false},
+		{"as many as it may", 5, 5, 5, false, true},
+		{"fewer than it may", 5, 5, 3, true, false},
+		{"it says nothing", 0, 5, 0, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			q := NewQuota(tt.most)
+			l, other := under(q), under(q)
+			for range tt.starts {
+				require.True(t, l.reserve())
+			}
+			require.Equal(t, tt.over, l.Refused(tt.took))
+			took, over := q.Over()
+			assert.Equal(t, tt.over, over)
+			assert.Equal(t, tt.kept, q.Kept())
+			assert.Equal(t, tt.over, other.Spent(), "it may be at its end, too")
+			if over {
+				assert.Equal(t, tt.took, took)
+			}
+		})
+	}
+}
+
+func TestAQuotaThatIsForgivenBoundsNothing(t *testing.T) {
+	l := under(NewQuota(1))
+	require.True(t, l.reserve())
+	require.False(t, l.reserve())
+	l.Forgive()
+	require.True(t, l.reserve())
+	require.False(t, l.Spent())
+}
+
+// Guards: `p.spent()` in pool.any: in a full connection it would be refused.
+func TestAnRPCThatFindsASpentConnectionWaitsForThePicker(t *testing.T) {
+	spent, full := under(NewQuota(1)), NewLoad(new(Gate))
+	require.True(t, spent.reserve())
+	full.SetLimit(0)
+	spent.gate.Open()
+	p := &leastInFlight{pool{conns: []conn{{Load: spent}, {Load: full}}, crowd: spent.gate.crowd.Load()}}
+	_, err := p.Pick(balancer.PickInfo{})
+	require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
+}
