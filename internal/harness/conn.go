@@ -97,6 +97,9 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// Stop ends the server at once, as if its process were killed.
+func (s *Server) Stop() { s.server.Stop() }
+
 func (c *conn) RemoteAddr() net.Addr { return number(c.number) }
 
 func (c *conn) Close() error {
