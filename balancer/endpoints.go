@@ -28,9 +28,10 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint) {
 		key := endpointKey(addr)
 		i := slices.IndexFunc(known[key], func(e *endpointOf) bool { return sameEndpoint(e.addr, addr) })
 		if i >= 0 {
-			// The order of the addresses stays: the lanes of the slots go by it.
+			// The order of the addresses stays: the lanes of the slots go by it. What
+			// only the policies above read of them is for later dials.
 			e := known[key][i]
-			addr.Addresses = e.addr.Addresses
+			addr.Addresses, _ = inOrderOf(e.addr.Addresses, addr.Addresses)
 			if !listed[e] || sizeOf(addr) > sizeOf(e.addr) { // listed twice, in any order
 				e.addr = addr
 			}

@@ -2,10 +2,16 @@ package balancer
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/attributes"
 	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
+
+	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
 func TestAnEndpointIsKnownByItsAddresses(t *testing.T) {
@@ -34,4 +40,35 @@ func TestAnEndpointIsKnownByItsAddresses(t *testing.T) {
 			}
 		})
 	}
+}
+
+type remark struct{}
+
+// A control plane tells the policies above what host an address stands for, and may
+// think better of it.
+//
+// Guards: `inOrderOf` in setEndpointsLocked.
+func TestLaterDialsHaveWhatTheResolverRemarksNow(t *testing.T) {
+	parent := harness.Parent(t.Name())
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		r := manual.NewBuilderWithScheme("test")
+		remarked := func(what string) resolver.State {
+			b := resolver.Address{Addr: "b:1", BalancerAttributes: attributes.New(remark{}, what)}
+			return resolver.State{Endpoints: []resolver.Endpoint{{Addresses: []resolver.Address{b}}}}
+		}
+		r.InitialState(remarked("first"))
+		cc, err := grpc.NewClient("test:///", s.DialOptions(parent.Policy(`{"subpool":{"size":2,"maxLifetime":"10s"}}`), grpc.WithResolvers(r))...)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = cc.Close() })
+		cc.Connect()
+		synctest.Wait()
+		require.Equal(t, "first", parent.Addr().BalancerAttributes.Value(remark{}))
+		r.UpdateState(remarked("second"))
+		synctest.Wait()
+		require.Equal(t, 2, s.Accepted(), "no reason to dial")
+		time.Sleep(11 * time.Second)
+		require.Equal(t, 4, s.Accepted())
+		require.Equal(t, "second", parent.Addr().BalancerAttributes.Value(remark{}))
+	})
 }

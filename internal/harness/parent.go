@@ -20,6 +20,7 @@ type ParentPolicy struct {
 	refuse   atomic.Bool
 	deaf     atomic.Bool
 	picker   atomic.Pointer[balancer.Picker]
+	addr     atomic.Pointer[resolver.Address]
 	updates  atomic.Int64
 	ready    atomic.Int64
 }
@@ -44,6 +45,9 @@ func (p *ParentPolicy) DropCreds() { p.deaf.Store(true) }
 
 // SubConns is how often the child called NewSubConn.
 func (p *ParentPolicy) SubConns() int { return int(p.subConns.Load()) }
+
+// Addr is the address of the last SubConn.
+func (p *ParentPolicy) Addr() resolver.Address { return *p.addr.Load() }
 
 // Picker is what the child published last, nil if nothing yet.
 func (p *ParentPolicy) Picker() balancer.Picker {
@@ -115,6 +119,7 @@ type parentClientConn struct {
 
 func (cc parentClientConn) NewSubConn(addrs []resolver.Address, opts balancer.NewSubConnOptions) (balancer.SubConn, error) {
 	cc.policy.subConns.Add(1)
+	cc.policy.addr.Store(&addrs[0])
 	if cc.policy.refuse.Load() {
 		return nil, errors.New("harness: no SubConn")
 	}
