@@ -44,3 +44,19 @@ func TestAConnectionThatServedNothingAndLivedShortIsAFlap(t *testing.T) {
 		require.Equal(t, 3, c.Dials())
 	})
 }
+
+// A server of gRPC that ends connections by age does so while RPCs run, and lets them
+// end. That is no flap, however young the connection and long the RPC.
+//
+// Guards: `sub.wire.Polite()` in hasServed.
+func TestAConnectionThatIsEndedPolitelyWithRPCsIsNoFlap(t *testing.T) {
+	story(t, `{"size":1}`, harness.Options{Handle: forever}, func(t *testing.T, c client) {
+		for i := range 20 {
+			require.Empty(t, c.begin(4)())
+			require.Equal(t, 4*(i+1), sum(c.Calls()), "all run")
+			c.GoAway(t, c.Accepted())
+			synctest.Wait()
+			require.Equal(t, i+2, c.Accepted(), "at once")
+		}
+	})
+}

@@ -64,7 +64,9 @@ func (p *pool) leaveLocked(s *slot, lane int) {
 	}
 }
 
-// hasServed reports whether the server took RPCs on the connection.
+// hasServed reports whether the server took RPCs on the connection, though none may
+// have ended yet.
 func (sub *subchannel) hasServed() bool {
-	return sub.load != nil && sub.load.Served() || sub.wire != nil && sub.wire.Took() > 0
+	load, w := sub.load, sub.wire
+	return load != nil && (load.Served() || w != nil && (w.Took() > 0 || w.Polite() && load.InFlight() > 0))
 }

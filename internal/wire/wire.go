@@ -45,6 +45,7 @@ type Wire struct {
 	limit    atomic.Uint32
 	received atomic.Uint64
 	took     atomic.Int64 // see Took; below 0 until there was a GOAWAY
+	polite   atomic.Bool  // see Polite
 	onEnd    atomic.Pointer[func(took int)]
 	closed   atomic.Bool
 	late     atomic.Pointer[time.Timer] // see CutAfter
@@ -72,6 +73,10 @@ func (w *Wire) OnEnd(end func(took int)) { w.onEnd.Store(&end) }
 // Took returns how many streams the server took, if it has told in that way.
 func (w *Wire) Took() int { return max(0, int(w.took.Load())) }
 
+// Polite reports whether the server has said so beforehand. What it has by then it
+// takes.
+func (w *Wire) Polite() bool { return w.polite.Load() }
+
 // ended looks at a GOAWAY. The first tells whether it is the polite kind.
 func (w *Wire) ended(last, code uint32) {
 	const polite, noError = 1<<31 - 1, 0
@@ -79,7 +84,11 @@ func (w *Wire) ended(last, code uint32) {
 	if last == polite || code != noError {
 		took = 0
 	}
-	if !w.took.CompareAndSwap(-1, took) || took == 0 {
+	if !w.took.CompareAndSwap(-1, took) {
+		return
+	}
+	w.polite.Store(last == polite && code == noError)
+	if took == 0 {
 		return
 	}
 	if end := w.onEnd.Load(); end != nil {
