@@ -2,7 +2,9 @@ package harness
 
 import (
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -12,6 +14,18 @@ type number int
 
 func (number) Network() string  { return "harness" }
 func (n number) String() string { return fmt.Sprint("connection ", int(n)) }
+
+// Number is the connection that a peer's address means, as the server sees it.
+func Number(peer net.Addr) int { return int(peer.(number)) }
+
+// OpenConns are the numbers of the connections that the server has now.
+func (s *Server) OpenConns() []int {
+	return locked(s, func() []int { return slices.Sorted(maps.Keys(s.open)) })
+}
+
+// GracefulStop accepts no more connections, tells the clients to go away, and returns
+// when their RPCs have ended.
+func (s *Server) GracefulStop() { s.server.GracefulStop() }
 
 // accepting numbers the connections that it accepts.
 type accepting struct {

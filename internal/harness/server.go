@@ -39,6 +39,9 @@ type Options struct {
 	// Handle answers EmptyCall; conn numbers the connection that the call came
 	// on, from 1 in the order of their making. Nil answers at once.
 	Handle func(ctx context.Context, conn int) error
+
+	// Register adds services beside the interop and health services.
+	Register func(grpc.ServiceRegistrar)
 }
 
 // A Server serves grpc's interop test service.
@@ -91,6 +94,9 @@ func Start(t testing.TB, opts Options) *Server {
 	s.server = grpc.NewServer(serverOpts...)
 	grpc_testing.RegisterTestServiceServer(s.server, s)
 	grpc_health_v1.RegisterHealthServer(s.server, s)
+	if opts.Register != nil {
+		opts.Register(s.server)
+	}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

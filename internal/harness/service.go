@@ -24,7 +24,7 @@ func (s *Server) SetHealth(conn int, serving bool) {
 // Watch implements the health service, for each connection on its own.
 func (s *Server) Watch(req *grpc_health_v1.HealthCheckRequest, stream grpc_health_v1.Health_WatchServer) error {
 	p, _ := peer.FromContext(stream.Context())
-	return s.healthOf(int(p.Addr.(number))).Watch(req, stream)
+	return s.healthOf(Number(p.Addr)).Watch(req, stream)
 }
 
 func (s *Server) healthOf(conn int) *health.Server {
@@ -39,7 +39,7 @@ func (s *Server) healthOf(conn int) *health.Server {
 // EmptyCall counts the call and has Options.Handle answer it.
 func (s *Server) EmptyCall(ctx context.Context, _ *grpc_testing.Empty) (*grpc_testing.Empty, error) {
 	p, _ := peer.FromContext(ctx)
-	conn := int(p.Addr.(number))
+	conn := Number(p.Addr)
 	locked(s, func() bool { s.calls[conn]++; return true })
 	if s.opts.Handle != nil {
 		if err := s.opts.Handle(ctx, conn); err != nil {
@@ -52,7 +52,7 @@ func (s *Server) EmptyCall(ctx context.Context, _ *grpc_testing.Empty) (*grpc_te
 // FullDuplexCall notes the connection and leaves the rest to the interop service.
 func (s *Server) FullDuplexCall(stream grpc_testing.TestService_FullDuplexCallServer) error {
 	p, _ := peer.FromContext(stream.Context())
-	locked(s, func() bool { s.streams[int(p.Addr.(number))] = true; return true })
+	locked(s, func() bool { s.streams[Number(p.Addr)] = true; return true })
 	return s.TestServiceServer.FullDuplexCall(stream)
 }
 
