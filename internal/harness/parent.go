@@ -127,12 +127,13 @@ func (cc parentClientConn) NewSubConn(addrs []resolver.Address, opts balancer.Ne
 		//lint:ignore SA1019 so does grpc once it is removed
 		opts.CredsBundle = nil
 	}
-	listener := opts.StateListener
-	opts.StateListener = func(st balancer.SubConnState) {
-		if st.ConnectivityState == connectivity.Ready {
-			cc.policy.ready.Add(1)
+	if listener := opts.StateListener; listener != nil { // older policies have none
+		opts.StateListener = func(st balancer.SubConnState) {
+			if st.ConnectivityState == connectivity.Ready {
+				cc.policy.ready.Add(1)
+			}
+			listener(st)
 		}
-		listener(st)
 	}
 	//lint:ignore SA1019 it is the only way to a SubConn
 	return cc.ClientConn.NewSubConn(addrs, opts)
