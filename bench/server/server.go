@@ -1,0 +1,100 @@
+// Package server is what the contenders talk to: gRPC's interop service in a process
+// of its own, with a link that may be slow, and connections that may go dark.
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/interop/grpc_testing"
+)
+
+// Options say how a server behaves.
+type Options struct {
+	Streams uint32        // that it allows on a connection, 0 for no limit
+	Handler time.Duration // that an EmptyCall takes
+	Link    Link          // between the clients and it
+	Darkens bool          // connections can go dark
+}
+
+type service struct {
+	grpc_testing.UnimplementedTestServiceServer
+	handler time.Duration
+}
+
+// EmptyCall is the small unary RPC of all workloads.
+func (s *service) EmptyCall(context.Context, *grpc_testing.Empty) (*grpc_testing.Empty, error) {
+	if s.handler > 0 {
+		time.Sleep(s.handler)
+	}
+	return &grpc_testing.Empty{}, nil
+}
+
+// FullDuplexCall says at once that it runs, and answers each message.
+func (s *service) FullDuplexCall(stream grpc.BidiStreamingServer[grpc_testing.StreamingOutputCallRequest, grpc_testing.StreamingOutputCallResponse]) error {
+	if err := stream.SendHeader(nil); err != nil {
+		return err
+	}
+	for {
+		if _, err := stream.Recv(); err != nil {
+			return nil // the client has ended it, or is gone
+		}
+		if err := stream.Send(&grpc_testing.StreamingOutputCallResponse{}); err != nil {
+			return err
+		}
+	}
+}
+
+// StreamingOutputCall sends messages like the first that is asked for, until the
+// client goes.
+func (s *service) StreamingOutputCall(req *grpc_testing.StreamingOutputCallRequest, stream grpc.ServerStreamingServer[grpc_testing.StreamingOutputCallResponse]) error {
+	like := req.GetResponseParameters()[0]
+	msg := &grpc_testing.StreamingOutputCallResponse{Payload: &grpc_testing.Payload{Body: make([]byte, like.GetSize())}}
+	every := time.Duration(like.GetIntervalUs()) * time.Microsecond
+	for next := time.Now(); ; {
+		if err := stream.Send(msg); err != nil {
+			return err
+		}
+		if every > 0 {
+			next = next.Add(every)
+			time.Sleep(time.Until(next)) // one that fell behind catches up
+		}
+	}
+}
+
+// Role is that of the server's process. Commands are "usage" and "darken".
+func Role(options []byte, in *bufio.Scanner, out *json.Encoder) error {
+	var o Options
+	if err := json.Unmarshal(options, &o); err != nil {
+		return err
+	}
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	l := &listener{Listener: inner, options: o}
+	var opts []grpc.ServerOption
+	if o.Streams > 0 {
+		opts = append(opts, grpc.MaxConcurrentStreams(o.Streams))
+	}
+	s := grpc.NewServer(opts...)
+	grpc_testing.RegisterTestServiceServer(s, &service{handler: o.Handler})
+	go func() { _ = s.Serve(l) }()
+	defer s.Stop()
+	if err := out.Encode(inner.Addr().String()); err != nil {
+		return err
+	}
+	for in.Scan() {
+		if in.Text() == "darken" {
+			l.darkenOne()
+		}
+		if err := out.Encode(Usage{CPU: CPU(), Accepted: int(l.accepted.Load())}); err != nil {
+			return err
+		}
+	}
+	return in.Err()
+}
