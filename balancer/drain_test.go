@@ -8,8 +8,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
+	"google.golang.org/grpc/status"
 
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
@@ -49,6 +51,21 @@ func TestNoRPCIsLostOrStrandedWhileConnectionsAreRenewed(t *testing.T) {
 	}, grpc.WithPerRPCCredentials(slowCredentials(30*time.Millisecond)))
 }
 
+// A renewal changes which connections there are, and not how many.
+//
+// Guards: `slices.Equal(a.loads, b.loads)` in publication.equal. If their number
+// alone were compared, the picker would know only what drains.
+func TestAfterARenewalRPCsGoToTheNewConnection(t *testing.T) {
+	story(t, `{"size":1,"maxLifetime":"10s","idleTimeout":"0s","lifetimeJitter":0}`, harness.Options{}, func(t *testing.T, c client) {
+		for range 3 {
+			require.NoError(t, c.call())
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+		}
+		require.Equal(t, map[int]int{1: 1, 2: 1, 3: 1}, c.Calls())
+	})
+}
+
 // Guards: `e.cfg.MaxSize-len(e.leaving)` in endpoint.plan; long streams on every connection would pile up connections.
 func TestConnectionsStayWithinTheBudget(t *testing.T) {
 	story(t, `{"size":3,"maxLifetime":"10s","idleTimeout":"0s"}`, harness.Options{}, func(t *testing.T, c client) {
@@ -74,6 +91,26 @@ func TestARetiredConnectionIsClosedWhenItsLastStreamEnds(t *testing.T) {
 			end()
 			require.Equal(t, 1, c.Open())
 		}
+	})
+}
+
+// RPCs that give up while they wait for a stream have had a place, too.
+//
+// Guards: `l.release()` in NewLoad, for RPCs that never sent anything.
+func TestRPCsThatGaveUpWaitingDoNotKeepARetiredConnection(t *testing.T) {
+	opts := harness.Options{Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
+	story(t, `{"size":1,"maxLifetime":"10s","idleTimeout":"0s","lifetimeJitter":0}`, opts, func(t *testing.T, c client) {
+		ends := []func(){c.stream(), c.stream()}
+		for range 5 {
+			require.Equal(t, codes.DeadlineExceeded, status.Code(c.within(100*time.Millisecond)))
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		require.Equal(t, 2, c.Open())
+		for _, end := range ends {
+			end()
+		}
+		require.Equal(t, 1, c.Open())
 	})
 }
 

@@ -59,7 +59,20 @@ func TestRPCsThatNeedMoreConnectionsGetThem(t *testing.T) {
 	})
 }
 
-// Guards: `a.hold == b.hold` in publication.equal: nothing else would publish.
+// Guards: `a.hold == b.hold` in publication.equal: nothing else would publish before
+// gRPC's backoff is over. Without a place in the connection, one that is released ends.
+func TestADialThatFailsReleasesWhatItHeldAtOnce(t *testing.T) {
+	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
+	story(t, `{"minSize":1,"maxSize":4,"maxPending":0}`, opts, func(t *testing.T, c client) {
+		c.Break(harness.Refuse)
+		ended := c.begin(5)
+		time.Sleep(5 * time.Millisecond) // pressure is looked at once in a millisecond
+		require.Len(t, ended(), 3)
+		require.Greater(t, c.Dials(), 1, "for those three")
+	})
+}
+
+// The same when it fails late; more than one line would release them then.
 func TestADialThatFailsReleasesWhatItHeld(t *testing.T) {
 	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{DialTime: 50 * time.Millisecond, Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
 		time.Sleep(50 * time.Millisecond)

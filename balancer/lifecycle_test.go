@@ -51,10 +51,13 @@ func (c client) call(opts ...grpc.CallOption) error {
 	return err
 }
 
-// stream opens a stream that stays open until end is called.
+// stream opens a stream that stays open until end is called. It has a deadline only
+// until it is open.
 func (c client) stream() (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
+	late := time.AfterFunc(10*time.Second, cancel)
 	st, err := grpc_testing.NewTestServiceClient(c).FullDuplexCall(ctx)
+	late.Stop()
 	require.NoError(c.t, err)
 	require.NoError(c.t, st.Send(&grpc_testing.StreamingOutputCallRequest{}))
 	synctest.Wait()

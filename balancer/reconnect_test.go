@@ -54,3 +54,22 @@ func TestALostConnectionLeavesNothingBehind(t *testing.T) {
 		require.Nil(t, first.Value(), "the first of four connections")
 	})
 }
+
+// A timer keeps its pool in memory, and gRPC's idle mode closes one pool after the
+// other.
+//
+// Guards: `p.timer.Stop()` in Close, and `p.closed` in settleLocked: who was about to
+// wake the pool does not know that it is closed.
+func TestAPoolThatIsClosedHasNoTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		cc := s.NewClient(t, `{"loadBalancingConfig":[{"subpool_seen":{}}]}`)
+		cc.Connect()
+		synctest.Wait()
+		require.NoError(t, cc.Close())
+		p := lastSeen.pool
+		require.False(t, p.timer.Stop(), "a timer was left")
+		p.wake()
+		require.False(t, p.timer.Stop(), "a timer was set")
+	})
+}

@@ -73,6 +73,18 @@ func TestTheLastRPCOfADrainingLoadSaysSo(t *testing.T) {
 	assert.Equal(t, 1, *empty)
 }
 
+// What a reserve saw before it added is too old: meanwhile the shell may have seen the
+// Load drained, and closed the connection. So the check is made on the sum. With one
+// made before, TestNoRPCGetsIntoALoadThatWasDrained fails only by luck.
+func TestAReserveThatBeganBeforeTheDrainIsRefused(t *testing.T) {
+	l := NewLoad(new(Gate))
+	l.Drain()
+	require.True(t, l.Drained())
+	w := l.word.Add(oneStart | 1) // the first half of a reserve
+	require.False(t, uint32(w) < l.alert.Load() || l.notable(w))
+	require.True(t, l.Drained())
+}
+
 // A reserve that is about to fail keeps the count up for a moment. If the last
 // RPC ends in that moment it finds no empty Load, so the undo must say it: with
 // a bare l.word.Add in notable, instead of l.release, nobody ever would.
@@ -84,6 +96,16 @@ func TestAFailedReserveThatOutlastsTheLastRPCSaysThatTheLoadIsEmpty(t *testing.T
 	l.done(balancer.DoneInfo{})
 	assert.Equal(t, 0, *empty, "a count that is up hides that none is in flight")
 	assert.False(t, l.notable(w)) // its second half
+	assert.Equal(t, 1, *empty)
+	assert.True(t, l.Drained())
+}
+
+// The same for an RPC that would have waited there. Both halves are one call here, but
+// its undo is what says it.
+func TestAForceThatIsRefusedSaysThatTheLoadIsEmpty(t *testing.T) {
+	l, empty := counted()
+	l.Drain()
+	assert.False(t, l.force())
 	assert.Equal(t, 1, *empty)
 	assert.True(t, l.Drained())
 }

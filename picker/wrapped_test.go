@@ -69,6 +69,7 @@ func TestAForeignPickThatFailsIsAFailureOfTheConnection(t *testing.T) {
 		p := newPool(1)
 		_, done := pick(t, registered(t, p, p.result(func(balancer.DoneInfo) {})))
 		done(unavailable)
+		require.Zero(t, p.loads[0].InFlight(), "or that alone would be why")
 		p.add(1, 1)
 		require.NotContains(t, picks(t, p.build(picker.LeastInFlight), 100), 0)
 	})
