@@ -18,7 +18,9 @@ func (leastInFlightBuilder) Build(info base.PickerBuildInfo) balancer.Picker {
 
 // leastInFlight takes the less loaded of two connections drawn at random: near
 // the spread of a full scan at a cost that does not grow with the pool, and
-// without the herd that follows a scan's single winner.
+// without the herd that follows a scan's single winner. If that one carries an RPC, it
+// looks at a few others for one that carries none: a short RPC should not share with a
+// long stream while a connection is free. Where the lesser carries more, that is unlikely.
 type leastInFlight struct{ pool }
 
 func (p *leastInFlight) Pick(balancer.PickInfo) (balancer.PickResult, error) {
@@ -28,14 +30,31 @@ func (p *leastInFlight) Pick(balancer.PickInfo) (balancer.PickResult, error) {
 	i, j := twoOf(uint64(len(p.conns)), rand.Uint64())
 	a := &p.conns[i]
 	if n := a.cost(); n != 0 {
-		if b := &p.conns[j]; b.cost() < n { // on a tie a, which is as random as b
-			a = b
+		b := &p.conns[j]
+		if m := b.cost(); m < n { // on a tie a, which is as random as b
+			a, n = b, m
+		}
+		if n == 1 {
+			a = p.free(int(j), a)
 		}
 	}
 	if a.reserve() {
 		return a.result, nil
 	}
 	return p.any(int(i))
+}
+
+// looks is at how many connections free looks.
+const looks = 8
+
+// free returns the first of a few connections behind start that carries nothing, or c.
+func (p *leastInFlight) free(start int, c *conn) *conn {
+	for k := start + 1; k <= start+min(looks, len(p.conns)-1); k++ {
+		if o := &p.conns[k%len(p.conns)]; o.cost() == 0 {
+			return o
+		}
+	}
+	return c
 }
 
 // twoOf draws two different indexes below n, at least 2, from one random number.

@@ -23,12 +23,24 @@ func TestOfTwoConnectionsTheBusierIsNeverPicked(t *testing.T) {
 	}
 }
 
+// A long stream should have its connection to itself while there are others.
+//
+// Guards: `n == 1` in leastInFlight.Pick.
+func TestAConnectionThatCarriesNothingIsFoundAmongThoseThatCarryOne(t *testing.T) {
+	p := newPool(9)
+	for conn := range 8 {
+		p.hold(t, conn, 1)
+	}
+	require.Equal(t, map[int]int{8: 1000}, picks(t, p.build(picker.LeastInFlight), 1000))
+}
+
 // Whichever two are drawn, one of them is less loaded than the busiest; and the
 // one between gets its share, for two are drawn, not all.
 func TestOfThreeConnectionsOnlyTheBusiestIsNeverPicked(t *testing.T) {
 	p := newPool(3)
-	p.hold(t, 1, 1)
-	p.hold(t, 2, 2)
+	p.hold(t, 0, 1)
+	p.hold(t, 1, 2)
+	p.hold(t, 2, 3)
 	count := picks(t, p.build(picker.LeastInFlight), 1000)
 	assert.NotContains(t, count, 2)
 	assert.Contains(t, count, 0)
