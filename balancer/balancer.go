@@ -3,6 +3,7 @@ package balancer
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,7 +74,7 @@ type endpointOf struct {
 }
 
 func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
-	p := &pool{cc: cc, opts: opts, target: opts.Target.String()}
+	p := &pool{cc: cc, opts: opts, target: userInfo.ReplaceAllString(opts.Target.String(), "://…@")}
 	for _, s := range []*signal{&p.empty, &p.pressure, &p.room, &p.health, &p.silence, &p.roused} {
 		s.wake = p.wake
 	}
@@ -83,6 +84,10 @@ func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	p.timer.Stop()
 	return p
 }
+
+// userInfo is what a target that is nested in ours may have before its host, a
+// password even. Elsewhere gRPC leaves it out.
+var userInfo = regexp.MustCompile(`://[^/?#@]*@`)
 
 // UpdateClientConnState takes the resolver's endpoints and the settings.
 func (p *pool) UpdateClientConnState(s balancer.ClientConnState) error {
