@@ -57,6 +57,26 @@ func TestTheLimitIsWhatTheServerSaidLast(t *testing.T) {
 	}
 }
 
+// gRPC breaks off a connection with a length that is no multiple of six. The wire need
+// not know that, but it must not lose its place: what comes after is understood.
+func TestSettingsOfEveryLengthAreFollowed(t *testing.T) {
+	payload := bytes.Repeat(setting(3, 5), 20)[:100]
+	for n := range len(payload) + 1 {
+		for _, flags := range []byte{0, 1, 2, 255} {
+			begun := frame(4, flags, payload[:n]...)
+			for _, sent := range [][]byte{begun, join(begun, frame(4, 0, setting(3, 100)...))} {
+				for _, piece := range []int{1, 2, 5, 7, 64, len(sent)} {
+					w := newWire(nil, nil, func() {})
+					for rest := sent; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
+						w.saw(rest[:min(piece, len(rest))])
+					}
+					require.Equal(t, limitOf(sent), w.Limit(), "%d bytes, flags %d, in pieces of %d", n, flags, piece)
+				}
+			}
+		}
+	}
+}
+
 func TestAChangeOfTheLimitIsTold(t *testing.T) {
 	told := 0
 	w := newWire(nil, nil, func() { told++ })
