@@ -44,6 +44,17 @@ func TestAnEndpointIsKnownByItsAddresses(t *testing.T) {
 
 type remark struct{}
 
+func remarked(a resolver.Address, what string) resolver.Address {
+	//lint:ignore SA1019 it is how gRPC's xDS policies remark on addresses
+	a.BalancerAttributes = attributes.New(remark{}, what)
+	return a
+}
+
+func remarkOf(a resolver.Address) any {
+	//lint:ignore SA1019 see above
+	return a.BalancerAttributes.Value(remark{})
+}
+
 // A control plane tells the policies above what host an address stands for, and may
 // think better of it.
 //
@@ -53,22 +64,22 @@ func TestLaterDialsHaveWhatTheResolverRemarksNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
 		r := manual.NewBuilderWithScheme("test")
-		remarked := func(what string) resolver.State {
-			b := resolver.Address{Addr: "b:1", BalancerAttributes: attributes.New(remark{}, what)}
+		state := func(what string) resolver.State {
+			b := remarked(resolver.Address{Addr: "b:1"}, what)
 			return resolver.State{Endpoints: []resolver.Endpoint{{Addresses: []resolver.Address{b}}}}
 		}
-		r.InitialState(remarked("first"))
+		r.InitialState(state("first"))
 		cc, err := grpc.NewClient("test:///", s.DialOptions(parent.Policy(`{"subpool":{"size":2,"maxLifetime":"10s"}}`), grpc.WithResolvers(r))...)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = cc.Close() })
 		cc.Connect()
 		synctest.Wait()
-		require.Equal(t, "first", parent.Addr().BalancerAttributes.Value(remark{}))
-		r.UpdateState(remarked("second"))
+		require.Equal(t, "first", remarkOf(parent.Addr()))
+		r.UpdateState(state("second"))
 		synctest.Wait()
 		require.Equal(t, 2, s.Accepted(), "no reason to dial")
 		time.Sleep(11 * time.Second)
 		require.Equal(t, 4, s.Accepted())
-		require.Equal(t, "second", parent.Addr().BalancerAttributes.Value(remark{}))
+		require.Equal(t, "second", remarkOf(parent.Addr()))
 	})
 }
