@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/grpc-subpool/subpool/internal/witness"
 )
 
 // A signal wakes the pool from where gRPC holds locks: raise does not block, and
@@ -63,13 +65,10 @@ func (p *pool) settleLocked(now time.Time) {
 	p.watchLocked()
 	p.endpoints = slices.DeleteFunc(p.endpoints, func(e *endpointOf) bool { return e.forgotten(now) })
 	p.armLocked(now)
-	if settled != nil {
-		settled(p)
+	if witness.Settled != nil {
+		witness.Settled(p.testimonyLocked())
 	}
 }
-
-// settled is nil but in tests, which look at every pool after every step.
-var settled func(*pool)
 
 // watchLocked asks the connections to tell when they carry so much that it matters.
 // What they got since the sample is looked at here: nobody would tell.

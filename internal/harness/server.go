@@ -5,7 +5,6 @@ package harness
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,7 +19,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/interop"
 	"google.golang.org/grpc/interop/grpc_testing"
@@ -48,32 +46,21 @@ type Options struct {
 type Server struct {
 	grpc_testing.TestServiceServer
 	grpc_health_v1.UnimplementedHealthServer
-	opts     Options
-	listener net.Listener
-	server   *grpc.Server
+	opts    Options
+	serving sync.WaitGroup
 
 	mu       sync.Mutex
+	listener net.Listener
+	server   *grpc.Server
 	dials    int
 	accepted int
 	open     map[int]*conn
 	calls    map[int]int
 	streams  map[int]bool
-	health   map[int]*health.Server
 	fault    Fault
 	mended   chan struct{} // closed when the fault Hang ends
+	limit    []byte        // the SETTINGS of Limit, nil if it was never called
 }
-
-// A Fault is what happens to new connections.
-type Fault int
-
-// The faults of Break.
-const (
-	None   Fault = iota
-	Refuse       // the dial fails
-	Hang         // the dial neither succeeds nor fails
-	Slam         // the connection is accepted and closed at once
-	Flap         // the same, but with the server's SETTINGS first: gRPC calls it READY
-)
 
 // Start runs a server until the test ends.
 func Start(t testing.TB, opts Options) *Server {
@@ -84,29 +71,39 @@ func Start(t testing.TB, opts Options) *Server {
 		open:              make(map[int]*conn),
 		calls:             make(map[int]int),
 		streams:           make(map[int]bool),
-		health:            make(map[int]*health.Server),
 	}
-	s.listener = opts.listen(t)
-	serverOpts := opts.Server
-	if opts.TLS != nil {
-		serverOpts = append(serverOpts, grpc.Creds(credentials.NewTLS(opts.TLS)))
-	}
-	s.server = grpc.NewServer(serverOpts...)
-	grpc_testing.RegisterTestServiceServer(s.server, s)
-	grpc_health_v1.RegisterHealthServer(s.server, s)
-	if opts.Register != nil {
-		opts.Register(s.server)
-	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = s.server.Serve(accepting{s.listener, s})
-	}()
+	s.serve(opts.listen(t))
 	t.Cleanup(func() {
-		s.server.Stop()
-		<-served
+		s.Stop()
+		s.serving.Wait()
 	})
 	return s
+}
+
+// serve makes a new server the one that is dialled.
+func (s *Server) serve(l net.Listener) {
+	opts := s.opts.Server
+	if s.opts.TLS != nil {
+		opts = append(opts, grpc.Creds(credentials.NewTLS(s.opts.TLS)))
+	}
+	server := grpc.NewServer(opts...)
+	grpc_testing.RegisterTestServiceServer(server, s)
+	grpc_health_v1.RegisterHealthServer(server, s)
+	if s.opts.Register != nil {
+		s.opts.Register(server)
+	}
+	s.serving.Go(func() { _ = server.Serve(accepting{l, s}) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.server, s.listener = server, l
+}
+
+// Replace starts a new server, in memory, that is dialled from now on, and returns
+// the old one for the test to stop.
+func (s *Server) Replace() (old *grpc.Server) {
+	old = s.present()
+	s.serve(bufconn.Listen(pipeSize))
+	return old
 }
 
 func (o Options) listen(t testing.TB) net.Listener {
@@ -118,17 +115,20 @@ func (o Options) listen(t testing.TB) net.Listener {
 		t.Cleanup(func() { _ = os.RemoveAll(dir) })
 		network, address = "unix", filepath.Join(dir, "server.sock")
 	case !o.TCP:
-		return bufconn.Listen(1 << 16)
+		return bufconn.Listen(pipeSize)
 	}
 	l, err := net.Listen(network, address)
 	require.NoError(t, err)
 	return l
 }
 
+// pipeSize is how much of what was sent an in-memory connection holds each way.
+const pipeSize = 1 << 16
+
 // Addr is the server's address; in memory any will do.
 func (s *Server) Addr() string {
 	if s.opts.TCP || s.opts.Unix {
-		return s.listener.Addr().String()
+		return locked(s, func() net.Listener { return s.listener }).Addr().String()
 	}
 	return "server:443"
 }
@@ -161,7 +161,7 @@ func Policy(settings string) string {
 func (s *Server) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	s.mu.Lock()
 	s.dials++
-	fault, mended := s.fault, s.mended
+	fault, mended, listener := s.fault, s.mended, s.listener
 	s.mu.Unlock()
 	switch fault {
 	case Refuse:
@@ -180,7 +180,7 @@ func (s *Server) Dial(ctx context.Context, addr string) (net.Conn, error) {
 		case <-time.After(s.opts.DialTime):
 		}
 	}
-	if mem, ok := s.listener.(*bufconn.Listener); ok {
+	if mem, ok := listener.(*bufconn.Listener); ok {
 		return dialMemory(ctx, mem)
 	}
 	return new(net.Dialer).DialContext(ctx, "tcp", addr)
@@ -195,53 +195,6 @@ func dialMemory(ctx context.Context, l *bufconn.Listener) (net.Conn, error) {
 	dialing.Lock()
 	defer dialing.Unlock()
 	return l.DialContext(ctx)
-}
-
-// Break makes all connections fail from now on that are not yet there; None
-// mends that.
-func (s *Server) Break(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fault == Hang {
-		close(s.mended)
-	}
-	s.fault, s.mended = f, make(chan struct{})
-}
-
-// Cut closes the connections with these numbers, or all.
-func (s *Server) Cut(conns ...int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if conns == nil {
-		for c := range s.open {
-			conns = append(conns, c)
-		}
-	}
-	for _, c := range conns {
-		if open, ok := s.open[c]; ok {
-			_ = open.Conn.Close() // not its own Close, which needs the mutex
-		}
-	}
-}
-
-// GoAway announces on a connection that the server closes it once the streams
-// there have ended. The server itself must be quiet, as after synctest.Wait.
-func (s *Server) GoAway(t testing.TB, conn int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	frame := []byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0} // RFC 9113, 6.8
-	_, err := s.open[conn].Write(frame)
-	require.NoError(t, err)
-}
-
-// Allow tells a client, on a connection that is quiet, how many streams it may open
-// from now on.
-func (s *Server) Allow(t testing.TB, conn int, streams uint32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	frame := binary.BigEndian.AppendUint32([]byte{0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3}, streams) // RFC 9113, 6.5
-	_, err := s.open[conn].Write(frame)
-	require.NoError(t, err)
 }
 
 // Dials is the number of times that a client asked for a connection.
@@ -261,9 +214,12 @@ func (s *Server) Calls() map[int]int {
 // Streams is the number of connections that ever carried a FullDuplexCall.
 func (s *Server) Streams() int { return locked(s, func() int { return len(s.streams) }) }
 
-// ResetCalls starts the counts of Calls anew.
+// ResetCalls starts what Calls and Streams count anew.
 func (s *Server) ResetCalls() {
-	locked(s, func() bool { clear(s.calls); return true })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.calls)
+	clear(s.streams)
 }
 
 func locked[T any](s *Server, f func() T) T {

@@ -12,9 +12,12 @@ import (
 )
 
 // SetHealth makes connection conn say that it serves, or not, to those that watch.
-// Until then it serves.
+// Until then it serves. One that is not open says nothing.
 func (s *Server) SetHealth(conn int, serving bool) {
 	h := s.healthOf(conn)
+	if h == nil {
+		return
+	}
 	h.Shutdown() // NOT_SERVING
 	if serving {
 		h.Resume()
@@ -24,15 +27,19 @@ func (s *Server) SetHealth(conn int, serving bool) {
 // Watch implements the health service, for each connection on its own.
 func (s *Server) Watch(req *grpc_health_v1.HealthCheckRequest, stream grpc_health_v1.Health_WatchServer) error {
 	p, _ := peer.FromContext(stream.Context())
-	return s.healthOf(Number(p.Addr)).Watch(req, stream)
+	h := s.healthOf(Number(p.Addr))
+	if h == nil {
+		return stream.Context().Err()
+	}
+	return h.Watch(req, stream)
 }
 
-func (s *Server) healthOf(conn int) *health.Server {
+func (s *Server) healthOf(n int) *health.Server {
 	return locked(s, func() *health.Server {
-		if s.health[conn] == nil {
-			s.health[conn] = health.NewServer()
+		if c := s.open[n]; c != nil {
+			return c.health
 		}
-		return s.health[conn]
+		return nil
 	})
 }
 

@@ -1,0 +1,29 @@
+package balancer
+
+import (
+	"slices"
+
+	"github.com/grpc-subpool/subpool/internal/witness"
+)
+
+// testimonyLocked is what tests may see of the pool.
+func (p *pool) testimonyLocked() witness.Pool {
+	seen := witness.Pool{Target: p.target, Endpoints: make([]witness.Endpoint, 0, len(p.endpoints))}
+	for _, c := range p.former {
+		seen.Former += c.load.InFlight()
+	}
+	for _, e := range p.endpoints {
+		w := witness.Endpoint{
+			ID: &e.endpoint, Removed: e.removed, Size: e.size(), MaxSize: e.cfg.MaxSize,
+			Subchannels: len(e.slots), Ready: e.count(ready), Draining: len(e.leaving), Failures: e.failures,
+		}
+		for _, a := range e.addr.Addresses {
+			w.Addresses = append(w.Addresses, a.Addr)
+		}
+		for _, s := range slices.Concat(e.slots, e.leaving) {
+			w.InFlight += s.inFlight()
+		}
+		seen.Endpoints = append(seen.Endpoints, w)
+	}
+	return seen
+}

@@ -1,0 +1,80 @@
+// Package witness lets a test look at every pool of the process after every step
+// that it takes.
+package witness
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/grpc-subpool/subpool/config"
+)
+
+// Settled is nil but in tests, which set it before there is a pool. It is called under
+// the pool's mutex and must not wait for anything that does.
+var Settled func(Pool)
+
+// A Pool is what one channel's pool has.
+type Pool struct {
+	Target    string
+	Endpoints []Endpoint
+	Former    int // RPCs on connections that no subchannel has any more
+}
+
+// An Endpoint is what a pool has at one endpoint.
+type Endpoint struct {
+	ID          any      // the same at each step
+	Addresses   []string // alternatives
+	Removed     bool
+	Size        int // that is wanted
+	MaxSize     int
+	Subchannels int // but for those that drain
+	Ready       int
+	Draining    int
+	InFlight    int // RPCs on all of them
+	Failures    int // to connect, in a row
+}
+
+// A Budget holds endpoints against the promise of the one budget: connections ≤
+// maxSize + budget + draining, and draining ≤ maxSize + those dropped by shrinking.
+type Budget struct {
+	mu   sync.Mutex
+	seen map[any]*dropped
+}
+
+// dropped is what counts since an endpoint last had none that drained: how many
+// connections it retired because it shrank, and the largest maxSize, for settings that
+// lower it find more draining.
+type dropped struct{ size, count, maxSize int }
+
+// Check looks at one endpoint after one step.
+func (b *Budget) Check(e Endpoint) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := b.seen[e.ID]
+	if d == nil {
+		d = &dropped{}
+		if b.seen == nil {
+			b.seen = make(map[any]*dropped)
+		}
+		b.seen[e.ID] = d
+	}
+	d.count += max(0, d.size-e.Size)
+	d.size, d.maxSize = e.Size, max(d.maxSize, e.MaxSize)
+	if most := e.MaxSize + config.Budget(e.Size); e.Subchannels > most {
+		return fmt.Errorf("%v: %d connections, more than maxSize %d and budget %d", e.Addresses, e.Subchannels, e.MaxSize, config.Budget(e.Size))
+	}
+	if e.Draining > d.maxSize+d.count {
+		return fmt.Errorf("%v: %d drain, more than maxSize %d and %d dropped", e.Addresses, e.Draining, d.maxSize, d.count)
+	}
+	if e.Draining == 0 {
+		d.count, d.maxSize = 0, e.MaxSize
+	}
+	return nil
+}
+
+// Forget drops what is known of all endpoints: some are gone. None should drain now.
+func (b *Budget) Forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.seen)
+}
