@@ -47,12 +47,15 @@ func (l *Load) Under(q *Quota) { l.quota = q }
 // gRPC learns of it: from here on no RPC that gRPC sends again meets a connection that
 // may refuse it once more.
 func (l *Load) Refused(took int) (news bool) {
+	// What is picked until gRPC knows would be refused, too, and not be counted here.
+	starts := uint32(l.word.Or(drainingBit) >> 32)
+	took = max(took, 0)
 	q := l.quota
 	if took > 0 && q.most.Load() == uint32(took) {
 		q.kept.Store(true)
 		return false
 	}
-	if took <= 0 || l.Starts() <= uint32(took) {
+	if starts <= uint32(took) {
 		return false
 	}
 	q.took.CompareAndSwap(0, uint32(took))

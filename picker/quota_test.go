@@ -60,7 +60,9 @@ func TestAQuotaIsOverOnlyIfTheServerRefusedRPCs(t *testing.T) {
 		{"it refused some", 0, 5, 3, true, false},
 		{"as many as it may", 5, 5, 5, false, true},
 		{"fewer than it may", 5, 5, 3, true, false},
-		{"it says nothing", 0, 5, 0, false, false},
+		{"it took none of them", 0, 5, 0, true, false},
+		{"not even the health checking", 0, 5, -1, true, false},
+		{"there were none", 0, 0, 0, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			q := NewQuota(tt.most)
@@ -74,8 +76,9 @@ func TestAQuotaIsOverOnlyIfTheServerRefusedRPCs(t *testing.T) {
 			assert.Equal(t, tt.kept, q.Kept())
 			assert.Equal(t, tt.over, other.Spent(), "it may be at its end, too")
 			if over {
-				assert.Equal(t, tt.took, took)
+				assert.Equal(t, max(tt.took, 0), took)
 			}
+			assert.False(t, l.reserve(), "until gRPC knows")
 		})
 	}
 }

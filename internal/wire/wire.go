@@ -80,18 +80,16 @@ func (w *Wire) Polite() bool { return w.polite.Load() }
 // ended looks at a GOAWAY. The first tells whether it is the polite kind.
 func (w *Wire) ended(last, code uint32) {
 	const polite, noError = 1<<31 - 1, 0
-	took := (int64(last) + 1) / 2 // a client's streams have odd numbers
-	if last == polite || code != noError {
-		took = 0
+	blunt := last != polite && code == noError
+	took := int64(0)
+	if blunt {
+		took = (int64(last) + 1) / 2 // a client's streams have odd numbers
 	}
 	if !w.took.CompareAndSwap(-1, took) {
 		return
 	}
 	w.polite.Store(last == polite && code == noError)
-	if took == 0 {
-		return
-	}
-	if end := w.onEnd.Load(); end != nil {
+	if end := w.onEnd.Load(); blunt && end != nil {
 		(*end)(int(took))
 	}
 }
