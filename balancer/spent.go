@@ -52,6 +52,7 @@ func (p *pool) spendLocked(s *slot, now time.Time) {
 		load.Forgive()
 		s.spentAt, p.recount = time.Time{}, true
 	}
+	s.sub.load.Join(s.sub.owner.quota.Quota)
 }
 
 // leaveLocked gives up the SubConn of a connection that the server ended after so many

@@ -47,14 +47,15 @@ type Load struct {
 	served  atomic.Bool // see Served
 
 	gate   *Gate
-	quota  *Quota
+	quota  atomic.Pointer[Quota]
 	silent func()                  // see OnSilence
 	done   func(balancer.DoneInfo) // made once, so that a pick allocates nothing
 }
 
 // NewLoad returns the Load of a new connection of the pool that g stands for.
 func NewLoad(g *Gate) *Load {
-	l := &Load{gate: g, quota: NewQuota(0)}
+	l := &Load{gate: g}
+	l.Under(NewQuota(0))
 	l.limit.Store(inFlightMask)
 	l.Watch(0)
 	l.done = func(info balancer.DoneInfo) {
@@ -150,12 +151,12 @@ func setIfNew(word *atomic.Uint32, n uint32) {
 // the count was seen at 0.
 func (l *Load) reserve() bool {
 	w := l.word.Add(oneStart | 1)
-	return uint32(w) < l.alert.Load() && uint32(w>>32) < l.quota.most.Load() || l.notable(w)
+	return uint32(w) < l.alert.Load() && uint32(w>>32) < l.quota.Load().most.Load() || l.notable(w)
 }
 
 // notable is apart so that the compiler inlines reserve.
 func (l *Load) notable(w uint64) bool {
-	n, starts, most := uint32(w), uint32(w>>32), l.quota.most.Load()
+	n, starts, most := uint32(w), uint32(w>>32), l.quota.Load().most.Load()
 	if n&drainingBit != 0 || n > l.limit.Load() || starts > most {
 		l.undo()
 		return false
@@ -169,7 +170,7 @@ func (l *Load) notable(w uint64) bool {
 // force is reserve for a connection that may be full: gRPC queues the RPC there.
 func (l *Load) force() bool {
 	w := l.word.Add(oneStart | 1)
-	if w&drainingBit != 0 || uint32(w>>32) > l.quota.most.Load() {
+	if w&drainingBit != 0 || uint32(w>>32) > l.quota.Load().most.Load() {
 		l.undo()
 		return false
 	}

@@ -40,7 +40,17 @@ func (q *Quota) Forgive() { q.most.Store(unbounded) }
 func (q *Quota) Kept() bool { return q.kept.Load() }
 
 // Under puts the connection under q. It comes before the first picker that has l.
-func (l *Load) Under(q *Quota) { l.quota = q }
+func (l *Load) Under(q *Quota) { l.quota.Store(q) }
+
+// Join puts the connection under q where neither is bounded. It outlived others that the
+// server ended, with a Quota of its own; from here on it may end together with those of q.
+func (l *Load) Join(q *Quota) {
+	if own := l.quota.Load(); own != q && own.unbounded() && q.unbounded() {
+		l.quota.Store(q)
+	}
+}
+
+func (q *Quota) unbounded() bool { return q.most.Load() == unbounded }
 
 // Refused says that the server ends the connection, and took that many of its RPCs.
 // If it refused others it is news, unless the Quota knew. It must be called before
@@ -50,7 +60,7 @@ func (l *Load) Refused(took int) (news bool) {
 	// What is picked until gRPC knows would be refused, too, and not be counted here.
 	starts := uint32(l.word.Or(drainingBit) >> 32)
 	took = max(took, 0)
-	q := l.quota
+	q := l.quota.Load()
 	if took > 0 && q.most.Load() == uint32(took) {
 		q.kept.Store(true)
 		return false
@@ -64,7 +74,7 @@ func (l *Load) Refused(took int) (news bool) {
 }
 
 // Spent reports whether the connection has carried what it may.
-func (l *Load) Spent() bool { return l.Starts() >= l.quota.most.Load() }
+func (l *Load) Spent() bool { return l.Starts() >= l.quota.Load().most.Load() }
 
 // Forgive lifts the bound of the connection, and of those that share it.
-func (l *Load) Forgive() { l.quota.Forgive() }
+func (l *Load) Forgive() { l.quota.Load().Forgive() }

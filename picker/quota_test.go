@@ -83,6 +83,21 @@ func TestAQuotaIsOverOnlyIfTheServerRefusedRPCs(t *testing.T) {
 	}
 }
 
+// Guards: `own.unbounded() && q.unbounded()` in Join.
+func TestConnectionsEndTogetherIfNothingBoundsThem(t *testing.T) {
+	for _, tt := range []struct {
+		own, others int
+		together    bool
+	}{{0, 0, true}, {0, 5, false}, {5, 0, false}} {
+		q := NewQuota(tt.others)
+		l, other := under(NewQuota(tt.own)), under(q)
+		l.Join(q)
+		require.True(t, other.reserve())
+		require.True(t, other.Refused(0))
+		require.Equal(t, tt.together, l.Spent(), "%+v", tt)
+	}
+}
+
 func TestAQuotaThatIsForgivenBoundsNothing(t *testing.T) {
 	l := under(NewQuota(1))
 	require.True(t, l.reserve())
