@@ -74,6 +74,5 @@ func TestNginxReloadsUnderLoad(t *testing.T) {
 	}
 	compare(t, "nginx -s reload, 7 times", r.wait())
 	t.Logf("connections made: plain %d, pool %d", len(plain.dialled()), len(pool.dialled()))
-	assert.Greater(t, len(plain.dialled()), 1)
-	assert.Greater(t, len(pool.dialled()), 8)
+	assert.Greater(t, len(pool.dialled()), 8) // one that is never without an RPC nginx may leave alone
 }
