@@ -16,18 +16,24 @@ type quota struct {
 	*picker.Quota           // of connections that are made now
 	took          int       // what the last one allowed
 	until         time.Time // when it is lifted, unless the server keeps to it; or zero
+
+	calm time.Time     // others go on until then when one is ended
+	gap  time.Duration // how long that was the last time
 }
 
 // renew gives connections that are made from now on a quota of their own, if the server
 // ended one of the present quota. A bound that was seen twice is the server's rule. One
 // that was seen once may come from its restart, and is lifted soon.
 func (q *quota) renew(now time.Time) (changed bool) {
+	q.Soften(now.Before(q.calm))
+	bound := q.Bound()
 	if took, over := q.Over(); over {
 		q.until = now.Add(endsWithin)
 		if took == q.took {
 			q.until = time.Time{}
 		}
 		q.took, q.Quota = took, picker.NewQuota(took)
+		q.Soften(now.Before(q.calm))
 		return true
 	}
 	if q.until.IsZero() || now.Before(q.until) {
@@ -37,29 +43,60 @@ func (q *quota) renew(now time.Time) (changed bool) {
 	if q.Kept() {
 		return false
 	}
-	q.Forgive()
+	q.Forgive(bound)
 	return true
 }
 
-// spendLocked looks whether a connection has carried what the server takes.
-func (p *pool) spendLocked(s *slot, now time.Time) {
-	switch load := s.sub.load; {
-	case !load.Spent():
-		s.spentAt = time.Time{}
-	case s.spentAt.IsZero():
-		s.spentAt = now
-	case !now.Before(s.spentAt.Add(endsWithin)):
-		load.Forgive()
-		s.spentAt, p.recount = time.Time{}, true
+// wrong says that most connections were taken for being at their end and were not: lives
+// may differ, or one of several servers behind the same address restarted. To stop all of
+// them for each that ends would cost more than it saves, so they go on for a while.
+func (q *quota) wrong(now time.Time) {
+	if now.Sub(q.calm) > maxCalm {
+		q.gap = 0
 	}
-	s.sub.load.Join(s.sub.owner.quota.Quota)
+	q.gap = min(max(2*q.gap, time.Second), maxCalm)
+	q.calm = now.Add(q.gap)
+	q.Soften(true)
 }
 
-// leaveLocked gives up the SubConn of a connection that the server ended after so many
-// RPCs. Those that were picked and have no stream yet would go to the next connection
+// maxCalm is the longest that others go on when one is ended.
+const maxCalm = 5 * time.Minute
+
+// under returns how many connections are still there of those under q.
+func (e *endpointOf) under(q *picker.Quota) (n int) {
+	for _, s := range e.slots {
+		if s.connected() && s.sub.load.Quota() == q {
+			n++
+		}
+	}
+	return n
+}
+
+// spendLocked looks whether a connection has carried what the server takes. While RPCs
+// wait in it for a stream the server has not seen as many yet.
+func (p *pool) spendLocked(s *slot, now time.Time) {
+	load, e := s.sub.load, s.sub.owner
+	bound := load.Quota().Bound()
+	switch {
+	case !load.Spent():
+		s.spentAt = time.Time{}
+	case s.spentAt.IsZero() || load.InFlight() > s.limit:
+		s.spentAt = now
+	case !now.Before(s.spentAt.Add(endsWithin)):
+		if bound == 0 && e.under(load.Quota()) > load.Quota().Ends() {
+			e.quota.wrong(now)
+		}
+		load.Quota().Forgive(bound)
+		s.spentAt, p.recount = time.Time{}, true
+	}
+	load.Join(e.quota.Quota)
+}
+
+// leaveLocked gives up the SubConn of a connection that the server ended without a warning.
+// Those that were picked and have no stream yet would go to the next connection
 // of the SubConn, and use up its quota without having been counted; so they pick again.
 func (p *pool) leaveLocked(s *slot, lane int) {
-	if w := s.sub.wire; w != nil && w.Took() > 0 {
+	if w := s.sub.wire; w != nil && w.Blunt() {
 		p.left = append(p.left, s.sub.lanes[lane])
 		s.sub.lanes[lane] = nil
 	}
@@ -69,5 +106,5 @@ func (p *pool) leaveLocked(s *slot, lane int) {
 // have ended yet.
 func (sub *subchannel) hasServed() bool {
 	load, w := sub.load, sub.wire
-	return load != nil && (load.Served() || w != nil && (w.Took() > 0 || w.Polite() && load.InFlight() > 0))
+	return load != nil && (load.Served() || w != nil && w.Polite() && load.InFlight() > 0)
 }

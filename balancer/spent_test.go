@@ -52,7 +52,7 @@ func TestNoRPCIsLostToAServerThatEndsConnectionsWithoutAWarning(t *testing.T) {
 	}
 }
 
-// Guards: `took == e.took` in renewQuota; `l.undo()` in notable: starts that were
+// Guards: `took == q.took` in quota.renew; `l.undo()` in notable: starts that were
 // none would use the quota up.
 func TestOnceItIsKnownHowManyAConnectionTakesNoneIsRefused(t *testing.T) {
 	silent(t, `{"size":4}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
@@ -83,7 +83,7 @@ func TestAServerThatEndsConnectionsNoMoreIsBelieved(t *testing.T) {
 // The RPCs that the server took run on, and it ends the connection within a second,
 // before any of them has succeeded. It is no flap: the server serves.
 //
-// Guards: `sub.wire.Took() > 0` in hasServed.
+// Guards: `l.served.Store(true)` in Load.Refused.
 func TestAConnectionThatTookRPCsIsNoFlapThoughNoneHasEnded(t *testing.T) {
 	silent(t, `{"size":1}`, nil, func(t *testing.T, c client, s *harness.SilentServer) {
 		s.Takes.Store(2)
@@ -99,5 +99,50 @@ func TestAConnectionThatTookRPCsIsNoFlapThoughNoneHasEnded(t *testing.T) {
 		synctest.Wait()
 		require.EqualValues(t, 8, running.Load())
 		require.GreaterOrEqual(t, s.Dials(), 4, "of 8 RPCs 2 go on each")
+	})
+}
+
+// A server may say that it goes away before any RPC has come, and that it took one. It
+// is dialled like one that accepts and closes.
+//
+// Guards: `starts > 0` in Load.Refused.
+func TestAServerThatEndsEachConnectionAtOnceIsNotDialledInAHotLoop(t *testing.T) {
+	for _, last := range []int32{0, 1, 1<<31 - 3} {
+		silent(t, `{"size":1}`, nil, func(t *testing.T, c client, s *harness.SilentServer) {
+			s.Greets.Store(&last)
+			s.Hangup()
+			time.Sleep(10 * time.Second)
+			require.LessOrEqual(t, s.Dials(), 8)
+		})
+	}
+}
+
+// Connections that carried nothing yet end one after the other, each just when an RPC
+// comes.
+//
+// Guards: `kind == blunt` in Wire.ended, of a last stream 0, too.
+func TestNoRPCIsLostToConnectionsThatTookNone(t *testing.T) {
+	silent(t, `{"size":4}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
+		time.Sleep(2 * time.Second)
+		s.Ends.Store(4)
+		require.Empty(t, c.crowd(8, 1))
+		require.Positive(t, s.Refused())
+	})
+}
+
+// Where lives differ nothing tells when the others end. To stop them for each that does
+// would send all RPCs to the one that is new.
+//
+// Guards: `e.quota.wrong(now)` in spendLocked.
+func TestConnectionsWithUnequalLivesDoNotStopEachOther(t *testing.T) {
+	silent(t, `{"size":16}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
+		s.Delay = 2 * time.Millisecond
+		s.Unequal.Store(true)
+		s.Takes.Store(500)
+		start := time.Now()
+		failed := c.crowd(64, 1000)
+		require.LessOrEqual(t, len(failed), 20, "of 64,000")
+		// 16 connections, one RPC every 2 ms on each: 8 s if all carry as much as they can.
+		require.Less(t, time.Since(start), 16*time.Second)
 	})
 }

@@ -27,7 +27,8 @@ func (p *leastInFlight) Pick(balancer.PickInfo) (balancer.PickResult, error) {
 	if len(p.conns) == 1 {
 		return p.any(0)
 	}
-	i, j := twoOf(uint64(len(p.conns)), rand.Uint64())
+	random := rand.Uint64()
+	i, j := twoOf(uint64(len(p.conns)), random)
 	a := &p.conns[i]
 	if n := a.cost(); n != 0 {
 		b := &p.conns[j]
@@ -35,7 +36,7 @@ func (p *leastInFlight) Pick(balancer.PickInfo) (balancer.PickResult, error) {
 			a, n = b, m
 		}
 		if n == 1 {
-			a = p.free(int(j), a)
+			a = p.free(int(j), random, a)
 		}
 	}
 	if a.reserve() {
@@ -47,11 +48,16 @@ func (p *leastInFlight) Pick(balancer.PickInfo) (balancer.PickResult, error) {
 // looks is at how many connections free looks.
 const looks = 8
 
-// free returns the first of a few connections behind start that carries nothing, or c.
-func (p *leastInFlight) free(start int, c *conn) *conn {
+// free returns one of a few connections behind start that carries nothing, each as
+// likely; or c. The lowest bits of random have not been used yet.
+func (p *leastInFlight) free(start int, random uint64, c *conn) *conn {
+	found := uint64(0)
 	for k := start + 1; k <= start+min(looks, len(p.conns)-1); k++ {
-		if o := &p.conns[k%len(p.conns)]; o.cost() == 0 {
-			return o
+		if o := &p.conns[k%len(p.conns)]; o.cost() == 0 && !o.Spent() {
+			found++
+			if random&(1<<16-1)%found == 0 {
+				c = o
+			}
 		}
 	}
 	return c

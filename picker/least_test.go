@@ -34,6 +34,18 @@ func TestAConnectionThatCarriesNothingIsFoundAmongThoseThatCarryOne(t *testing.T
 	require.Equal(t, map[int]int{8: 1000}, picks(t, p.build(picker.LeastInFlight), 1000))
 }
 
+// Guards: `random&(1<<16-1)%found == 0` in leastInFlight.free: the first behind those
+// that carry one would get almost all.
+func TestConnectionsThatCarryNothingShareAlike(t *testing.T) {
+	p := newPool(8)
+	for conn := range 6 {
+		p.hold(t, conn, 1)
+	}
+	count := picks(t, p.build(picker.LeastInFlight), 10_000)
+	assert.InDelta(t, 5000, count[6], 500)
+	assert.InDelta(t, 5000, count[7], 500)
+}
+
 // Whichever two are drawn, one of them is less loaded than the busiest; and the
 // one between gets its share, for two are drawn, not all.
 func TestOfThreeConnectionsOnlyTheBusiestIsNeverPicked(t *testing.T) {

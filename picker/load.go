@@ -81,7 +81,7 @@ func (l *Load) ended(info balancer.DoneInfo) {
 	}
 }
 
-// Served reports whether any RPC has succeeded.
+// Served reports whether any RPC has succeeded, or the server said that it took one.
 func (l *Load) Served() bool { return l.served.Load() }
 
 // OnSilence makes silent be called when an RPC ended DEADLINE_EXCEEDED that was
@@ -169,10 +169,13 @@ func (l *Load) notable(w uint64) bool {
 
 // force is reserve for a connection that may be full: gRPC queues the RPC there.
 func (l *Load) force() bool {
-	w := l.word.Add(oneStart | 1)
-	if w&drainingBit != 0 || uint32(w>>32) > l.quota.Load().most.Load() {
+	w, most := l.word.Add(oneStart|1), l.quota.Load().most.Load()
+	if w&drainingBit != 0 || uint32(w>>32) > most {
 		l.undo()
 		return false
+	}
+	if uint32(w>>32) == most {
+		call(l.gate.Pressure)
 	}
 	return true
 }

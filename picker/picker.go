@@ -158,13 +158,17 @@ func (p *pool) held() (balancer.PickResult, error) {
 		p.crowd.waiting.Add(-1)
 		return c.result, nil
 	}
+	if !p.hold && !p.spent() { // it only looked so, while another pick was being undone
+		p.crowd.waiting.Add(-1)
+		return p.overfill()
+	}
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }
 
 // overfill lets the RPC wait in the connection where it has the fewest before it,
 // unless as many as may wait do. It adds before it checks, or racing picks could
-// become too many; those that had to undo it look again. If all connections drain, or
-// one is spent by now, a newer picker is published or about to be, and gRPC looks there.
+// become too many; those that had to undo it look again. If all connections drain, a
+// newer picker is published or about to be, and gRPC looks there.
 func (p *pool) overfill() (balancer.PickResult, error) {
 	for range overfillTries {
 		if p.bound > 0 && p.waiting() >= p.bound-1 {
@@ -172,6 +176,9 @@ func (p *pool) overfill() (balancer.PickResult, error) {
 		}
 		least := p.least()
 		if !least.force() {
+			if least.Spent() {
+				return p.held()
+			}
 			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 		}
 		if p.bound == 0 || p.waiting() <= p.bound-1 {

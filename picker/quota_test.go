@@ -102,7 +102,7 @@ func TestAQuotaThatIsForgivenBoundsNothing(t *testing.T) {
 	l := under(NewQuota(1))
 	require.True(t, l.reserve())
 	require.False(t, l.reserve())
-	l.Forgive()
+	l.Quota().Forgive(1)
 	require.True(t, l.reserve())
 	require.False(t, l.Spent())
 }
@@ -116,4 +116,73 @@ func TestAnRPCThatFindsASpentConnectionWaitsForThePicker(t *testing.T) {
 	p := &leastInFlight{pool{conns: []conn{{Load: spent}, {Load: full}}, crowd: spent.gate.crowd.Load()}}
 	_, err := p.Pick(balancer.PickInfo{})
 	require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
+}
+
+// The server ended a connection just now, and the bound that was lifted is another.
+func TestANewBoundIsNotLiftedWithTheOld(t *testing.T) {
+	q := NewQuota(5)
+	bound := q.Bound()
+	l := under(q)
+	require.True(t, l.reserve())
+	require.True(t, l.reserve())
+	require.True(t, l.Refused(1))
+	q.Forgive(bound)
+	require.Zero(t, q.Bound())
+}
+
+// Guards: `!q.mild.Load()` in Load.Refused.
+func TestTheOthersOfAQuotaThatIsSoftenedGoOn(t *testing.T) {
+	q := NewQuota(0)
+	q.Soften(true)
+	l, other := under(q), under(q)
+	for range 5 {
+		require.True(t, l.reserve())
+		require.True(t, other.reserve())
+	}
+	require.True(t, l.Refused(3))
+	require.True(t, other.reserve())
+}
+
+func TestThoseThatAreForgivenCarryAsManyAsTheOneThatEnded(t *testing.T) {
+	q := NewQuota(0)
+	l, other := under(q), under(q)
+	for range 5 {
+		require.True(t, l.reserve())
+	}
+	require.True(t, l.Refused(3))
+	q.Forgive(0)
+	for range 3 {
+		require.True(t, other.reserve())
+	}
+	require.False(t, other.reserve())
+	q.Forgive(3)
+	require.True(t, other.reserve())
+}
+
+// Guards: `call(l.gate.Pressure)` in Load.force, and held in pool.overfill: nobody else
+// would look.
+func TestAnRPCThatFindsTheLastStartTakenIsHeldAndTold(t *testing.T) {
+	told := 0
+	l := NewLoad(&Gate{Pressure: func() { told++ }})
+	l.Under(NewQuota(1))
+	l.SetLimit(0)
+	l.gate.Open()
+	p := &pool{conns: []conn{{Load: l}}, crowd: l.gate.crowd.Load()}
+	_, err := p.overfill()
+	require.NoError(t, err)
+	require.Equal(t, 1, told)
+	_, err = p.overfill()
+	require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
+	require.Equal(t, 1, l.gate.Waiting())
+}
+
+// Guards: `!p.hold && !p.spent()` in pool.held: nothing would release it.
+func TestAnRPCIsNotHeldForAConnectionThatOnlyLookedSpent(t *testing.T) {
+	l := NewLoad(new(Gate))
+	l.SetLimit(0)
+	l.gate.Open()
+	p := &pool{conns: []conn{{Load: l}}, crowd: l.gate.crowd.Load()}
+	_, err := p.held()
+	require.NoError(t, err)
+	require.Zero(t, l.gate.Waiting())
 }

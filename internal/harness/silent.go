@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,12 +27,17 @@ type SilentServer struct {
 	Takes atomic.Int32
 	Delay time.Duration // that it takes to look at each RPC
 
+	Unequal atomic.Bool           // each connection takes between 0.6 and 1.4 times as many
+	Ends    atomic.Int32          // the first connections, that many, end at an RPC and refuse it
+	Greets  atomic.Pointer[int32] // the last stream of a GOAWAY with which it greets and closes
+
 	listener *bufconn.Listener
 	serving  sync.WaitGroup
 	last     atomic.Pointer[net.Conn]
 	dials    atomic.Int32
 	rpcs     atomic.Int32
 	refused  atomic.Int32
+	accepted atomic.Int32
 }
 
 // Start serves until the test ends.
@@ -84,6 +89,12 @@ func (s *SilentServer) serve(c net.Conn) {
 	if _, err := io.CopyN(io.Discard, c, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err != nil {
 		return
 	}
+	if last := s.Greets.Load(); last != nil {
+		_, _ = c.Write(goAway(uint32(*last)))
+		time.Sleep(time.Millisecond) // who dials without end is to be found out
+		return
+	}
+	conn := s.accepted.Add(1)
 	var head [9]byte
 	for took := int32(0); ; {
 		if _, err := io.ReadFull(c, head[:]); err != nil {
@@ -97,16 +108,42 @@ func (s *SilentServer) serve(c net.Conn) {
 			continue
 		}
 		time.Sleep(s.Delay)
-		if most := s.Takes.Load(); most > 0 && took >= most {
-			s.refused.Add(1)
+		stream, most := binary.BigEndian.Uint32(head[5:]), s.takes(conn)
+		if took++; took > most {
+			if s.refused.Add(1); most == 0 && took == 1 {
+				_, _ = c.Write(goAway(0))
+			}
 			continue
-		} else if took++; took == most {
-			_, _ = c.Write(frame(7, 0, 0, append(slices.Clone(head[5:]), 0, 0, 0, 0))) // GOAWAY: RFC 9113, 6.8
+		}
+		if took == most {
+			_, _ = c.Write(goAway(stream))
 		}
 		if n := s.rpcs.Add(1); s.Answers != nil && s.Answers(int(n)) {
-			_, _ = c.Write(answer(binary.BigEndian.Uint32(head[5:])))
+			_, _ = c.Write(answer(stream))
 		}
 	}
+}
+
+// takes is how many RPCs it takes on this connection.
+func (s *SilentServer) takes(conn int32) int32 {
+	most := s.Takes.Load()
+	switch {
+	case conn <= s.Ends.Load():
+		return 0
+	case most == 0:
+		return math.MaxInt32
+	case s.Unequal.Load():
+		return most * (6 + conn%9) / 10
+	}
+	return most
+}
+
+// Hangup closes the last connection.
+func (s *SilentServer) Hangup() { _ = (*s.last.Load()).Close() }
+
+// goAway refuses what comes after the last stream (RFC 9113, 6.8).
+func goAway(last uint32) []byte {
+	return frame(7, 0, 0, append(binary.BigEndian.AppendUint32(nil, last), 0, 0, 0, 0))
 }
 
 // answer is an RPC's whole answer: headers, an empty message, trailers.

@@ -44,8 +44,7 @@ type Wire struct {
 
 	limit    atomic.Uint32
 	received atomic.Uint64
-	took     atomic.Int64 // see Took; below 0 until there was a GOAWAY
-	polite   atomic.Bool  // see Polite
+	goAway   atomic.Int32 // its kind; 0 until there was one
 	onEnd    atomic.Pointer[func(took int)]
 	closed   atomic.Bool
 	late     atomic.Pointer[time.Timer] // see CutAfter
@@ -54,7 +53,6 @@ type Wire struct {
 func newWire(conn, raw net.Conn, changed func()) *Wire {
 	w := &Wire{Conn: conn, raw: raw, changed: changed}
 	w.limit.Store(NoLimit)
-	w.took.Store(-1)
 	return w
 }
 
@@ -70,27 +68,35 @@ func (w *Wire) Received() uint64 { return w.received.Load() }
 // server that first says that it will do so, as it should, refuses none.
 func (w *Wire) OnEnd(end func(took int)) { w.onEnd.Store(&end) }
 
-// Took returns how many streams the server took, if it has told in that way.
-func (w *Wire) Took() int { return max(0, int(w.took.Load())) }
+// Blunt reports whether the server has told in that way.
+func (w *Wire) Blunt() bool { return w.goAway.Load() == blunt }
 
-// Polite reports whether the server has said so beforehand. What it has by then it
-// takes.
-func (w *Wire) Polite() bool { return w.polite.Load() }
+// Polite reports whether the server has said beforehand that it will. What it has by
+// then it takes.
+func (w *Wire) Polite() bool { return w.goAway.Load() == polite }
 
-// ended looks at a GOAWAY. The first tells whether it is the polite kind.
+// The kinds of a first GOAWAY.
+const (
+	polite int32 = iota + 1
+	blunt
+	failed
+)
+
+// ended looks at a GOAWAY. The first one tells of which kind it is.
 func (w *Wire) ended(last, code uint32) {
-	const polite, noError = 1<<31 - 1, 0
-	blunt := last != polite && code == noError
-	took := int64(0)
-	if blunt {
-		took = (int64(last) + 1) / 2 // a client's streams have odd numbers
+	const most, noError = 1<<31 - 1, 0
+	kind := blunt
+	switch {
+	case code != noError:
+		kind = failed
+	case last == most:
+		kind = polite
 	}
-	if !w.took.CompareAndSwap(-1, took) {
+	if !w.goAway.CompareAndSwap(0, kind) {
 		return
 	}
-	w.polite.Store(last == polite && code == noError)
-	if end := w.onEnd.Load(); blunt && end != nil {
-		(*end)(int(took))
+	if end := w.onEnd.Load(); kind == blunt && end != nil {
+		(*end)((int(last) + 1) / 2) // a client's streams have odd numbers
 	}
 }
 
