@@ -55,6 +55,7 @@ func (p *pool) applyLocked(fx effects, now time.Time) {
 	p.publishLocked(now)
 	for _, s := range fx.drain {
 		s.sub.load.Drain()
+		s.left = time.Now() // to publish may have taken a while; until here it got RPCs
 	}
 	for _, line := range p.left {
 		p.shutdowns.Go(line.sc.Shutdown)
