@@ -18,23 +18,30 @@ type event struct {
 	draw  uint64 // seeds what the fault draws
 }
 
-// between faults there are so many RPCs in the mean, or it is so long.
+// Between two faults there are so many RPCs in the mean, or it is so long. In a quiet
+// round there are more: pools that hardly do anything but renew themselves must not
+// need the next fault to wake them.
 const (
 	meanGap = 400
 	maxGap  = 500 * time.Millisecond
+	quieter = 20
 )
+
+func isQuiet(round uint64) bool { return round%3 == 2 }
 
 // schedule is the faults of a round, without end. It depends on nothing but the seed,
 // so a seed replays it, and a round does not depend on how long those before took.
 func schedule(seed, round uint64) iter.Seq[event] {
 	return func(yield func(event) bool) {
-		r := rand.New(rand.NewPCG(seed, round))
-		chances := 0
+		r, mean, chances := rand.New(rand.NewPCG(seed, round)), float64(meanGap), 0
+		if isQuiet(round) {
+			mean *= quieter
+		}
 		for _, f := range faults {
 			chances += f.chance
 		}
 		for {
-			e := event{after: int64(r.ExpFloat64() * meanGap)}
+			e := event{after: int64(r.ExpFloat64() * mean)}
 			n := r.IntN(chances)
 			for n >= faults[e.fault].chance {
 				n -= faults[e.fault].chance
@@ -58,15 +65,24 @@ type driver struct {
 }
 
 // drive begins with a round's faults. stop ends them, and waits until all is mended.
-func (s *soak) drive(round int) (stop func()) {
+func (s *soak) drive(round uint64) (stop func()) {
 	d := &driver{soak: s, done: make(chan struct{})}
-	n := round % len(s.backends)
+	n := round % uint64(len(s.backends))
 	d.order = append(append(d.order, s.backends[n:]...), s.backends[:n]...)
 	s.sanctuary.Store(d.order[0])
+	r, gap := rand.New(rand.NewPCG(s.seed, ^round)), maxGap
+	for _, c := range s.channels {
+		if isQuiet(round) {
+			gap = quieter * maxGap
+			c.configure(steadySettings(r), false)
+		} else {
+			c.configure(anySettings(r), r.IntN(2) == 0)
+		}
+	}
 	d.begin(func() {
-		for e := range schedule(s.seed, uint64(round)) {
+		for e := range schedule(s.seed, round) {
 			next := s.succeeded.Load() + e.after
-			for late := time.Now().Add(maxGap); s.succeeded.Load() < next && time.Now().Before(late) && !over(d.done); {
+			for late := time.Now().Add(gap); s.succeeded.Load() < next && time.Now().Before(late) && !over(d.done); {
 				d.sleep(time.Millisecond)
 			}
 			if over(d.done) {

@@ -63,7 +63,7 @@ func (d *driver) blackHole(r *rand.Rand) {
 		l.darken(how)
 		d.note("black hole", l)
 		d.sleep(lasts)
-		if over(l.over) && l.brokenSince().IsZero() {
+		if over(l.over) && len(l.harms()) == 0 {
 			d.escaped.Add(1)
 		}
 		l.cut("the black hole's end")

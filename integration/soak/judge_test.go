@@ -42,9 +42,10 @@ var rulings = []ruling{
 	{"hung", usually, codes.DeadlineExceeded, "", outside},
 	{"hung beyond the deadline", func(r *rpc, _ *link, _ *backend) { r.deadline = second(-1) }, codes.OK, "", outside},
 
-	{"on a broken link", func(_ *rpc, l *link, _ *backend) { l.brokenAt = second(9) }, codes.Unavailable, lost, onBroken},
-	{"just before it was broken", func(_ *rpc, l *link, _ *backend) { l.brokenAt = second(11) }, codes.Unavailable, lost, outside},
-	{"on a link long broken", func(_ *rpc, l *link, _ *backend) { l.brokenAt = second(3) }, codes.Unavailable, lost, outside},
+	{"on a broken link", func(_ *rpc, l *link, _ *backend) { l.breaks = []harm{{at: second(9)}} }, codes.Unavailable, lost, onBroken},
+	{"just before it was broken", func(_ *rpc, l *link, _ *backend) { l.breaks = []harm{{at: second(11)}} }, codes.Unavailable, lost, outside},
+	{"on a link long broken", func(_ *rpc, l *link, _ *backend) { l.breaks = []harm{{at: second(3)}} }, codes.Unavailable, lost, outside},
+	{"on a link broken twice", func(_ *rpc, l *link, _ *backend) { l.breaks = []harm{{at: second(3)}, {at: second(9)}} }, codes.Unavailable, lost, onBroken},
 	{"on a sound link", usually, codes.Unavailable, lost, outside},
 	{"on no link", func(r *rpc, _ *link, _ *backend) { r.attempts = nil }, codes.Unavailable, lost, outside},
 	{"cut", func(r *rpc, _ *link, _ *backend) { r.stints[0].DrainTimeout = 2 * time.Second }, codes.Unavailable, lost, cutInDrain},

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -170,12 +171,14 @@ func judgeLost(r *rpc) (verdict, string) {
 	if l == nil {
 		return outside, "it had no connection"
 	}
-	broken := l.brokenSince()
-	switch {
-	case !broken.IsZero() && noted.After(broken.Add(afterlife)):
-		return outside, "it was sent to a connection long broken"
-	case !broken.IsZero() && broken.Before(r.end):
-		return onBroken, ""
+	complaint := "the test did not break its connection"
+	for _, h := range l.harms() {
+		switch {
+		case noted.After(h.at.Add(afterlife)):
+			complaint = "it was sent to a connection long broken"
+		case h.at.Before(r.end):
+			return onBroken, ""
+		}
 	}
 	// An RPC that was cut was picked before its connection was retired.
 	for _, s := range r.during(picked, r.end) {
@@ -183,11 +186,11 @@ func judgeLost(r *rpc) (verdict, string) {
 			return cutInDrain, ""
 		}
 	}
-	return outside, "the test did not break its connection"
+	return outside, complaint
 }
 
-func (l *link) brokenSince() time.Time { l.mu.Lock(); defer l.mu.Unlock(); return l.brokenAt }
-func (l *link) darkened() time.Time    { l.mu.Lock(); defer l.mu.Unlock(); return l.darkAt }
+func (l *link) harms() []harm       { l.mu.Lock(); defer l.mu.Unlock(); return slices.Clone(l.breaks) }
+func (l *link) darkened() time.Time { l.mu.Lock(); defer l.mu.Unlock(); return l.darkAt }
 
 // limited reports whether the test gave the server a stream limit at any time between
 // two instants.

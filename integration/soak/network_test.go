@@ -61,13 +61,18 @@ type link struct {
 	over   chan struct{} // cut, or closed by gRPC
 	ending sync.Once
 
-	mu       sync.Mutex
-	up       bool      // Conn is there
-	brokenAt time.Time // by the test; the first time
-	why      string
-	darkAt   time.Time
-	told     bool // by GOAWAY, to go
-	closing  sync.Once
+	mu      sync.Mutex
+	up      bool   // Conn is there
+	breaks  []harm // by the test
+	darkAt  time.Time
+	told    bool // by GOAWAY, to go
+	closing sync.Once
+}
+
+// A harm is what broke a link, or may have: of one that is new nobody can tell.
+type harm struct {
+	at  time.Time
+	why string
 }
 
 var lastLink atomic.Int64
@@ -122,9 +127,7 @@ func (b *backend) all() []*link {
 func (l *link) blame(why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.brokenAt.IsZero() {
-		l.brokenAt, l.why = time.Now(), why
-	}
+	l.breaks = append(l.breaks, harm{time.Now(), why})
 }
 
 // cut resets l.
@@ -152,7 +155,7 @@ func (l *link) darken(how harness.Darkness) {
 func (l *link) intact() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.brokenAt.IsZero() && l.darkAt.IsZero() && !l.told
+	return len(l.breaks) == 0 && l.darkAt.IsZero() && !l.told
 }
 
 func (l *link) Read(p []byte) (int, error) {
@@ -201,8 +204,8 @@ func (l *link) String() string {
 	if !l.darkAt.IsZero() {
 		s += ", dark " + clock(l.darkAt)
 	}
-	if !l.brokenAt.IsZero() {
-		s += fmt.Sprintf(", broken %s (%s)", clock(l.brokenAt), l.why)
+	for _, h := range l.breaks {
+		s += fmt.Sprintf(", broken %s (%s)", clock(h.at), h.why)
 	}
 	if l.told {
 		s += ", told to go away"

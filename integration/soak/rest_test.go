@@ -21,15 +21,26 @@ import (
 // broke before they were of use may have called for it.
 const longestBackoff = 160 * time.Second
 
-// calm mends what the round changed, and waits until every pool is as it was before
-// the first: nothing in flight, so many connections, on both sides of the network and
-// for gRPC, and nothing else.
-func (s *soak) calm() {
+// soothe gives the channels what they have at rest. It comes before the load ends, so
+// that what then ends, last of all, must be noticed by itself.
+func (s *soak) soothe() {
 	for _, c := range s.channels {
 		c.list(plain(s.backends))
 		c.configure(calmSettings(), false)
 	}
-	s.waitFor("every pool to have nothing in flight", 20*time.Second, s.inFlight)
+}
+
+// calm waits until every pool is as it was before the first round: nothing in flight,
+// so many connections, on both sides of the network and for gRPC, and nothing else.
+func (s *soak) calm() {
+	s.waitFor("what drains to be gone", 20*time.Second, func() string {
+		return s.count(func(p witness.Pool, e witness.Endpoint) int { return p.Former + e.Draining })
+	})
+	s.report()
+	s.soothe() // the pools look again
+	s.waitFor("every pool to have nothing in flight", 20*time.Second, func() string {
+		return s.count(func(_ witness.Pool, e witness.Endpoint) int { return e.InFlight })
+	})
 	s.report()
 	s.waitFor("the pools to be at rest", longestBackoff, s.unrest)
 	s.report()
@@ -46,18 +57,16 @@ func (s *soak) calm() {
 	s.history = nil
 }
 
-// inFlight tells of RPCs that pools count, though none is there any more.
-func (s *soak) inFlight() string {
+// count tells if there is any of something in the pools, as they last saw themselves.
+func (s *soak) count(of func(witness.Pool, witness.Endpoint) int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.busy { // that of dozy may be closed
 		p := s.pools[c.target()]
-		n := p.Former
 		for _, e := range p.Endpoints {
-			n += e.InFlight
-		}
-		if n > 0 {
-			return fmt.Sprintf("%s has %+v", c.name, p)
+			if of(p, e) > 0 {
+				return fmt.Sprintf("%s has %+v", c.name, p)
+			}
 		}
 	}
 	return ""

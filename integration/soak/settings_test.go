@@ -35,7 +35,7 @@ func anySettings(r *rand.Rand) subpool.Config {
 	c.TargetStreams = 1 + r.IntN(20)
 	c.Picker = []string{picker.LeastInFlight, picker.LeastInFlight, picker.RoundRobin, foreign}[r.IntN(4)]
 	c.IdleTimeout = between(r, 100*time.Millisecond, 2*time.Second)
-	c.MaxLifetime = between(r, 100*time.Millisecond, 500*time.Millisecond)
+	c.MaxLifetime = between(r, 100*time.Millisecond, 700*time.Millisecond)
 	c.LifetimeJitter = r.Float64()
 	if r.IntN(4) == 0 {
 		c.IdleTimeout = 0
@@ -58,6 +58,15 @@ func anySettings(r *rand.Rand) subpool.Config {
 	if r.IntN(3) == 0 {
 		c.ResolveInterval = between(r, 100*time.Millisecond, time.Second)
 	}
+	return c
+}
+
+// steadySettings are those of a pool that does nothing but renew itself.
+func steadySettings(r *rand.Rand) subpool.Config {
+	c := calmSettings()
+	c.MaxSize = 1 + r.IntN(6)
+	c.MinSize = c.MaxSize
+	c.MaxLifetime = between(r, 100*time.Millisecond, 600*time.Millisecond)
 	return c
 }
 

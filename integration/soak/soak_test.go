@@ -128,7 +128,7 @@ func (s *soak) saw(p witness.Pool) {
 // connections were replaced, since the beginning.
 func (s *soak) round(n int, rpcs, recycles int64) {
 	s.lastGood.Store(int64(time.Since(started)))
-	stopFaults := s.drive(n)
+	stopFaults := s.drive(uint64(n))
 	stopLoad := s.load(uint64(n))
 	for s.succeeded.Load() < rpcs || s.recycled() < recycles {
 		time.Sleep(10 * time.Millisecond)
@@ -141,6 +141,7 @@ func (s *soak) round(n int, rpcs, recycles int64) {
 	}
 	stopFaults()
 	s.report()
+	s.soothe()
 	stopLoad()
 	s.report()
 }
