@@ -1,0 +1,86 @@
+// Package inspect shows the pools of this process from outside: how many
+// subchannels each has and why, what they carry, and what was decided of late.
+//
+// Everything here is a plain copy: a [Pool] that is kept keeps nothing else alive.
+package inspect
+
+import (
+	"time"
+
+	"github.com/grpc-subpool/subpool/config"
+)
+
+// A Pool is one channel's pool at one moment.
+type Pool struct {
+	ID        uint64        `json:"id"` // unique in this process
+	Target    string        `json:"target"`
+	State     string        `json:"state"` // connectivity state: READY, CONNECTING, TRANSIENT_FAILURE, IDLE
+	Error     string        `json:"error,omitempty"`
+	At        time.Time     `json:"at"`    // when this was taken
+	Since     time.Time     `json:"since"` // when the pool was made
+	Settings  config.Config `json:"settings"`
+	Held      int           `json:"held"`   // RPCs that wait for a dial
+	Queued    int           `json:"queued"` // RPCs that wait for a stream on full connections
+	Endpoints []Endpoint    `json:"endpoints"`
+	Totals    Totals        `json:"totals"`
+	Decisions []Decision    `json:"decisions"` // the last ones, oldest first
+}
+
+// An Endpoint is the duplicates of one server address.
+type Endpoint struct {
+	Addresses   []string     `json:"addresses"`         // alternatives
+	Removed     bool         `json:"removed,omitempty"` // the resolver gives it no more
+	State       string       `json:"state"`
+	MinSize     int          `json:"minSize"`
+	MaxSize     int          `json:"maxSize"`
+	Wanted      int          `json:"wanted"` // subchannels that the demand calls for
+	Demand      int          `json:"demand"` // RPCs in flight when last sampled
+	Peak        int          `json:"peak"`   // the largest demand of the last idleTimeout
+	Limit       int          `json:"limit"`  // streams that the server allows a connection; -1 if it sets no limit
+	Budget      Budget       `json:"budget"`
+	Subchannels []Subchannel `json:"subchannels"` // by order of their making
+}
+
+// Budget is the inequality that holds for every endpoint at any time:
+// connections ≤ maxSize + budget + draining, and draining ≤ maxSize + dropped.
+type Budget struct {
+	Connections     int `json:"connections"`     // open or being made
+	MostConnections int `json:"mostConnections"` // maxSize + budget + draining
+	Draining        int `json:"draining"`
+	MostDraining    int `json:"mostDraining"` // maxSize + those that shrinking dropped
+}
+
+// A Subchannel is one duplicate.
+type Subchannel struct {
+	Order     int        `json:"order"` // its number in the pool's log, by the order of making
+	Address   string     `json:"address,omitempty"`
+	State     string     `json:"state"`               // idle, dialing, resting, checking, ready, draining
+	Connected *time.Time `json:"connected,omitempty"` // when the connection was made
+	EndOfLife *time.Time `json:"endOfLife,omitempty"` // when it will be replaced for its age
+	LastUse   *time.Time `json:"lastUse,omitempty"`   // last seen in use, up to idleTimeout ÷ 16 late
+	InFlight  int        `json:"inFlight"`
+	Started   uint32     `json:"started"`            // RPCs on this connection, modulo 2³²
+	Limit     int        `json:"limit"`              // streams that the server allows here; -1 if it sets no limit
+	Doubted   bool       `json:"doubted,omitempty"`  // answers nothing: see unresponsiveTimeout
+	Replaces  string     `json:"replaces,omitempty"` // why its predecessor went: a reason of Totals.Retired
+}
+
+// Totals count since the pool was made.
+type Totals struct {
+	Opened         int64            `json:"opened"`  // connections made
+	Failed         int64            `json:"failed"`  // attempts that failed
+	Retired        map[string]int64 `json:"retired"` // connections that ended, by reason: idle, max_lifetime, shrink, unresponsive, endpoint_removed, settings, lost
+	RenewalsFailed int64            `json:"renewalsFailed"`
+	Grown          int64            `json:"grown"`   // subchannels added for demand
+	Held           int64            `json:"held"`    // RPCs that waited for a dial
+	Queued         int64            `json:"queued"`  // RPCs sent to wait in a full connection
+	Refused        int64            `json:"refused"` // RPCs ended RESOURCE_EXHAUSTED by maxPending
+	Cut            int64            `json:"cut"`     // RPCs in flight on connections that were cut
+}
+
+// A Decision is something that a pool did, and why.
+type Decision struct {
+	At   time.Time `json:"at"`
+	What string    `json:"what"` // grew, shrank, renewed, retired, lost, cut, suspected, settings, endpoints, limit, state
+	Why  string    `json:"why"`  // in words: "grew 3→6: 171 in flight, 57 per subchannel, limit 100"
+}
