@@ -35,6 +35,7 @@ func (p *pool) disconnectLocked(s *slot, now time.Time) {
 
 // sweepLocked looks after the connections that are nobody's any more.
 func (p *pool) sweepLocked(now time.Time) {
+	p.closing = slices.DeleteFunc(p.closing, (*wire.Wire).Closed) // a wire holds its Load
 	p.former = slices.DeleteFunc(p.former, func(c connection) bool {
 		if c.wire.Closed() {
 			return true
@@ -68,7 +69,7 @@ func (p *pool) noteCutLocked(rpcs int) {
 // sayGoodbyeLocked cuts a connection that carries nothing if gRPC does not close it.
 func (p *pool) sayGoodbyeLocked(w *wire.Wire) {
 	w.CutAfter(patience)
-	p.closing = append(slices.DeleteFunc(p.closing, (*wire.Wire).Closed), w)
+	p.closing = append(p.closing, w)
 }
 
 // shutdownLocked shuts down all that s has but keep. It does not wait: with a

@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"context"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/grpc-subpool/subpool/internal/harness"
 	"github.com/grpc-subpool/subpool/picker"
@@ -52,6 +54,32 @@ func TestALostConnectionLeavesNothingBehind(t *testing.T) {
 		require.NotNil(t, load())
 		runtime.GC()
 		require.Nil(t, first.Value(), "the first of four connections")
+	})
+}
+
+// Guards: what sweepLocked does with closing. Until the next goodbye, which may never
+// come, a wire that was closed would be kept, and with it what the connection had.
+func TestAConnectionThatIsClosedIsForgottenThoughItNeededAGoodbye(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		cc := s.NewClient(t, `{"loadBalancingConfig":[{"subpool_seen":{}}]}`)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		st, err := grpc_testing.NewTestServiceClient(cc).FullDuplexCall(ctx)
+		require.NoError(t, err)
+		require.NoError(t, st.Send(&grpc_testing.StreamingOutputCallRequest{}))
+		time.Sleep(time.Minute)
+		s.GoAway(t, 1)
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		lastSeen.pool.mu.Lock()
+		require.Len(t, lastSeen.pool.closing, 1)
+		lastSeen.pool.mu.Unlock()
+		time.Sleep(time.Minute)
+		lastSeen.pool.mu.Lock()
+		defer lastSeen.pool.mu.Unlock()
+		require.Empty(t, lastSeen.pool.closing)
 	})
 }
 
