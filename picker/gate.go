@@ -12,6 +12,9 @@ type Gate struct {
 	Empty    func() // a draining connection may have become empty
 	Pressure func() // a connection carries what Load.Watch said, or an RPC is held
 	Room     func() // places came free that held RPCs may take
+	Full     func() // an RPC was queued or refused, the first since TakeFull
+
+	queued, refused atomic.Int64 // RPCs, since TakeFull
 
 	holding atomic.Bool           // of the picker that is built next
 	bound   atomic.Int64          // of the same: how many RPCs may wait, and one; 0 is no bound
@@ -90,6 +93,19 @@ func (g *Gate) Freed() (some, many bool) {
 // again, and one for each place that comes free would cost the square of their
 // number (the objection in gRFC A105).
 func enough(waiting int64) int64 { return max(1, waiting/8) }
+
+// count counts an RPC that found every connection full.
+func (g *Gate) count(rpcs *atomic.Int64) {
+	if rpcs.Add(1) == 1 {
+		call(g.Full)
+	}
+}
+
+// TakeFull returns how many RPCs had to wait in a connection that is full, and how many
+// were refused, since it was last called.
+func (g *Gate) TakeFull() (queued, refused int) {
+	return int(g.queued.Swap(0)), int(g.refused.Swap(0))
+}
 
 func call(f func()) {
 	if f != nil {

@@ -182,10 +182,13 @@ func (p *pool) overfill() (balancer.PickResult, error) {
 			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 		}
 		if p.bound == 0 || p.waiting() <= p.bound-1 {
+			least.gate.count(&least.gate.queued)
 			return least.result, nil
 		}
 		least.undo()
 	}
+	gate := p.conns[0].gate
+	gate.count(&gate.refused)
 	return balancer.PickResult{}, p.full
 }
 

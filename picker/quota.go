@@ -107,3 +107,10 @@ func (l *Load) Refused(took int) (news bool) {
 
 // Spent reports whether the connection has carried what it may.
 func (l *Load) Spent() bool { return l.Starts() >= l.quota.Load().most.Load() }
+
+// Exhausted reports whether the connection has carried as many RPCs as the server is
+// known to take.
+func (l *Load) Exhausted() bool {
+	most := l.quota.Load().most.Load()
+	return most > 0 && l.Starts() >= most
+}
