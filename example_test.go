@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
-	_ "github.com/grpc-subpool/subpool" // registers the policy
+	"github.com/grpc-subpool/subpool" // registers the policy
 )
 
 // A channel with eight connections to each address of its target.
@@ -49,4 +50,45 @@ func Example_badSettings() {
 	fmt.Println(err)
 	// Output:
 	// grpc: the provided default service config is invalid: error parsing config for policy "subpool": subpool: maxSize: 2, must be at least minSize (8)
+}
+
+// What the pools of a program are doing: here one, of three connections.
+func ExamplePools() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
+	go func() { _ = server.Serve(listener) }()
+	defer server.Stop()
+	cc, err := grpc.NewClient("subpool:///"+listener.Addr().String()+"?size=3",
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer cc.Close()
+	if _, err := grpc_health_v1.NewHealthClient(cc).Check(context.Background(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
+		log.Fatal(err)
+	}
+
+	for _, handle := range subpool.Pools() {
+		pool, ok := handle.Snapshot()
+		if !ok {
+			continue // closed meanwhile
+		}
+		for _, endpoint := range pool.Endpoints {
+			fmt.Println(pool.State, endpoint.Wanted, "wanted, at most", endpoint.Budget.MostConnections, "at a time")
+		}
+		for _, decision := range pool.Decisions {
+			if decision.What == "grew" {
+				why, _, _ := strings.Cut(decision.Why, " (")
+				fmt.Println(why)
+			}
+		}
+		handle.Recycle() // say, for a new certificate
+	}
+	// Output:
+	// READY 3 wanted, at most 4 at a time
+	// grew 0→3: minSize 3
 }

@@ -2,8 +2,11 @@ package subpool
 
 import (
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/stats"
 
+	"github.com/grpc-subpool/subpool/balancer"
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/inspect"
 	"github.com/grpc-subpool/subpool/internal/wire"
 )
 
@@ -28,3 +31,19 @@ func DefaultConfig() Config { return config.Default() }
 func Credentials(creds credentials.TransportCredentials) credentials.TransportCredentials {
 	return wire.Credentials(creds)
 }
+
+// Pools returns the live pools of this process, oldest first: what each is now, what it
+// has decided of late and why, and a way to recycle it. See package
+// [github.com/grpc-subpool/subpool/inspect].
+func Pools() []*inspect.Handle { return inspect.Pools() }
+
+// Metrics returns the names of the metrics of the policy. Like all that are not gRPC's
+// stable ones they are off unless they are asked for:
+//
+//	opentelemetry.DialOption(opentelemetry.Options{MetricsOptions: opentelemetry.MetricsOptions{
+//		MeterProvider: provider,
+//		Metrics:       opentelemetry.DefaultMetrics().Join(subpool.Metrics()),
+//	}})
+//
+// docs/operations.md says what each means.
+func Metrics() *stats.MetricSet { return stats.NewMetricSet(balancer.Metrics()...) }

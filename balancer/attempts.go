@@ -22,6 +22,10 @@ type attempts struct {
 // before the first failure was known, and do not lengthen the backoff.
 func (e *endpoint) countFailure(s *slot) bool {
 	e.trust()
+	e.failed++
+	if s.why.renews() {
+		e.renewalsFailed++
+	}
 	if e.probe == nil {
 		e.probe = s
 	}

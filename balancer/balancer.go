@@ -10,9 +10,11 @@ import (
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/experimental/stats"
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/inspect"
 	"github.com/grpc-subpool/subpool/internal/wire"
 	"github.com/grpc-subpool/subpool/picker"
 )
@@ -22,9 +24,12 @@ import (
 // Every entry is the same: lock, feed what happened to the pure rooms, settle,
 // unlock.
 type pool struct {
-	cc     balancer.ClientConn
-	opts   balancer.BuildOptions
-	target string
+	cc       balancer.ClientConn
+	opts     balancer.BuildOptions
+	target   string
+	recorder stats.MetricsRecorder
+	since    time.Time
+	unlist   func() // from the pools that can be inspected
 
 	// mu is held across calls into gRPC, so that these are ordered: of two
 	// goroutines that publish, the later facts win. The locks that gRPC and
@@ -46,7 +51,8 @@ type pool struct {
 	former      []connection // those that carry RPCs, and are nobody's any more
 	closing     []*wire.Wire // those that gRPC was told to close
 	left        []*lineOf    // to be shut down, for their connection was ended: see leaveLocked
-	cut         int          // RPCs that were in flight on connections when these were cut
+	report      report
+	trace       trace
 
 	silenceAfter atomic.Int64 // unresponsiveTimeout, for Done
 
@@ -56,6 +62,7 @@ type pool struct {
 	health      signal    // a connection's health changed
 	silence     signal    // a connection answers nothing any more
 	roused      signal    // somebody wants a pool that sleeps
+	full        signal    // RPCs were queued or refused
 	nextCheck   time.Time // no look at the pressure before
 	nextSample  time.Time // of demand
 	nextRelease time.Time // of held RPCs, when places came free; zero if none did
@@ -74,14 +81,17 @@ type endpointOf struct {
 }
 
 func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
-	p := &pool{cc: cc, opts: opts, target: userInfo.ReplaceAllString(opts.Target.String(), "://…@")}
-	for _, s := range []*signal{&p.empty, &p.pressure, &p.room, &p.health, &p.silence, &p.roused} {
+	target := userInfo.ReplaceAllString(opts.Target.String(), "://…@")
+	p := &pool{cc: cc, opts: opts, target: target, recorder: cc.MetricsRecorder(), since: time.Now()}
+	for _, s := range []*signal{&p.empty, &p.pressure, &p.room, &p.health, &p.silence, &p.roused, &p.full} {
 		s.wake = p.wake
 	}
-	p.gate.Empty, p.gate.Pressure, p.gate.Room = p.empty.raise, p.pressure.raise, p.room.raise
+	p.gate.Empty, p.gate.Pressure, p.gate.Room, p.gate.Full = p.empty.raise, p.pressure.raise, p.room.raise, p.full.raise
+	p.report.limit = noLimit
 	p.roused.raised.Store(true) // a new pool is wanted
 	p.timer = time.AfterFunc(time.Hour, p.wake)
 	p.timer.Stop()
+	p.unlist = inspect.Register(p)
 	return p
 }
 
@@ -100,14 +110,18 @@ func (p *pool) UpdateClientConnState(s balancer.ClientConnState) error {
 	if p.closed {
 		return nil
 	}
+	now := time.Now()
+	if p.cfg != nil && *p.cfg != *cfg {
+		p.noteLocked(now, note{what: "settings", why: "new settings: " + cfg.Diff(*p.cfg)})
+	}
 	p.cfg, p.resolverErr = cfg, nil
 	p.silenceAfter.Store(int64(cfg.UnresponsiveTimeout))
 	p.nextAsk, p.nextSample = time.Time{}, time.Time{} // new settings, new times
-	p.setEndpointsLocked(s.ResolverState.Endpoints)
+	p.setEndpointsLocked(s.ResolverState.Endpoints, now)
 	if !p.hasEndpointLocked() {
 		p.resolverErr = errors.New("the resolver gave no addresses")
 	}
-	p.settleLocked(time.Now())
+	p.settleLocked(now)
 	if p.resolverErr != nil {
 		return balancer.ErrBadResolverState
 	}
@@ -140,16 +154,17 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 		}
 	case connectivity.TransientFailure:
 		if e.fail(s, lane) {
-			p.connErr = st.ConnectionError
+			p.noteFailureLocked(s, line.addr, st.ConnectionError, now)
 		}
 	case connectivity.Idle:
 		line.sensor.Forget()
 		s.served = s.sub.hasServed()
+		s.worn = s.sub.load != nil && s.sub.load.Exhausted()
 		if e.rest(s, lane) {
 			break
 		}
 		if e.lost(s, lane, now) {
-			p.connErr = errFlapped
+			p.noteFailureLocked(s, line.addr, errFlapped, now)
 		}
 		if !s.connected() {
 			p.leaveLocked(s, lane)

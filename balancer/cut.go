@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -45,7 +46,7 @@ func (p *pool) sweepLocked(now time.Time) {
 			return true
 		}
 		if at, ok := p.cutAt(c); ok && !now.Before(at) {
-			p.noteCutLocked(c.load.InFlight())
+			p.noteCutLocked(c.load.InFlight(), now)
 			p.shutdowns.Go(c.wire.Cut) // an application's connection may take its time to close
 			return true
 		}
@@ -61,9 +62,11 @@ func (p *pool) cutAt(c connection) (at time.Time, ok bool) {
 	return c.left.Add(p.cfg.DrainTimeout), true
 }
 
-func (p *pool) noteCutLocked(rpcs int) {
-	p.cut += rpcs
-	logger.Warningf("subpool: %s: a connection is cut with %d RPCs, for it did not drain in %v", p.target, rpcs, p.cfg.DrainTimeout)
+func (p *pool) noteCutLocked(rpcs int, now time.Time) {
+	p.report.cut += rpcs
+	cutMetric.Record(p.recorder, int64(rpcs), p.target)
+	why := fmt.Sprintf("a connection is cut with %d RPCs, for it did not drain in %v", rpcs, p.cfg.DrainTimeout)
+	p.noteLocked(now, note{what: "cut", why: why, warn: true})
 }
 
 // sayGoodbyeLocked cuts a connection that carries nothing if gRPC does not close it.
@@ -117,6 +120,10 @@ func (p *pool) Close() {
 		}
 	}
 	p.sweepLocked(now)
+	p.countHeldLocked()
+	p.countFullLocked()
+	p.recordSubchannelsLocked([closed]int{})
 	p.mu.Unlock()
+	p.unlist()
 	p.shutdowns.Wait()
 }

@@ -46,9 +46,10 @@ func (s *slot) inFlight() int {
 // here on holds what leaves; only then drain, and shut down what is empty.
 // Shutdown with RPCs still on their way to a stream would strand them.
 func (p *pool) applyLocked(fx effects, now time.Time) {
+	p.hearLocked(now)
 	for _, d := range fx.dial {
 		if err := p.connectLocked(d.slot, d.lane); err != nil {
-			p.connErr = err
+			p.noteFailureLocked(d.slot, d.sub.owner.addr.Addresses[d.lane], err, now)
 			d.sub.owner.lost(d.slot, d.lane, now)
 		}
 	}
@@ -66,8 +67,9 @@ func (p *pool) applyLocked(fx effects, now time.Time) {
 	}
 	for _, s := range fx.shut {
 		if n := s.inFlight(); n > 0 && s.cutOff {
-			p.noteCutLocked(n)
+			p.noteCutLocked(n, now)
 		}
+		p.drainedLocked(s, now)
 		p.shutdownLocked(s, nil)
 	}
 	if fx.resolve {

@@ -23,12 +23,20 @@ type endpoint struct {
 	gone    []*slot // closed since the last plan
 	won     []*slot // connected since the last plan
 
-	limit  int    // RPCs per connection that the server allows
+	limit  int    // RPCs per connection that the server allows, for sizing
+	allows int    // streams that it allows now, on the connection that has the fewest
 	barred bool   // it allows none on any of them
 	window window // of demand
 	kept   window // of sizes that other settings wanted
 	demand int    // when it was last sampled
 	awake  bool   // somebody used the pool of late: with minSize 0 one slot stays
+	was    int    // the size of the last plan
+	tally
+	shed    int    // slots that leave for it in this plan
+	surplus reason // why they do
+	dropped int    // by shrinking, since none drained
+	largest int    // maxSize since then: settings that lower it find more draining
+	notes   []note // since the shell last looked
 	attempts
 	nextCase time.Time // no slot is suspected before
 	caseGap  time.Duration
@@ -69,18 +77,22 @@ func (fx *effects) none() bool { return len(fx.dial)+len(fx.drain)+len(fx.shut) 
 // ones leave. No slot is any other's successor: whichever connects first serves,
 // so nothing is ever closed for a successor that did not come.
 func (e *endpoint) plan(now time.Time) (do effects) {
+	size := e.size()
+	base := e.resize(size)
 	e.cutOff(now)
 	e.retireSurplus(now)
 
-	size := e.size()
 	for len(e.slots) > size+e.renewals(now) { // discarding a due one leaves fewer
 		e.discard(e.leastUseful(), now)
 	}
+	e.inherit(size)
 	// An endpoint that already drains a pool's worth starts no more renewals.
 	renewals := max(0, min(e.renewals(now), e.cfg.MaxSize-len(e.leaving)))
 	for len(e.slots) < size+renewals {
 		do.resolve = do.resolve || len(e.slots) >= size
-		e.slots = append(e.slots, e.newSlot())
+		s := e.newSlot()
+		s.why = e.vacancy(size, base, now)
+		e.slots = append(e.slots, s)
 	}
 	e.elect(now)
 	for _, s := range e.slots {

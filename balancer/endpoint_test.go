@@ -25,7 +25,7 @@ func tell(t *testing.T, settings string) *story {
 	cfg, _, _, err := config.Parse([]byte(settings))
 	require.NoError(t, err)
 	order := 0
-	e := &endpoint{addresses: 1, limit: noLimit, cfg: &cfg, random: func() float64 { return 0.5 }}
+	e := &endpoint{addresses: 1, limit: noLimit, allows: noLimit, cfg: &cfg, random: func() float64 { return 0.5 }}
 	e.cfg.LifetimeJitter = 0
 	e.awake = true
 	if !strings.Contains(settings, "idleTimeout") {

@@ -14,13 +14,14 @@ import (
 
 // setEndpointsLocked makes endpoints those of addrs: new ones are added, those
 // that are missing only finish their RPCs, the others are not touched.
-func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint) {
-	known, now, awake := make(map[string][]*endpointOf), time.Now(), false
+func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
+	known, awake := make(map[string][]*endpointOf), false
 	for _, e := range p.endpoints {
 		known[endpointKey(e.addr)] = append(known[endpointKey(e.addr)], e)
 		awake = awake || e.awake
 	}
 	listed := make(map[*endpointOf]bool)
+	var added, removed []resolver.Endpoint
 	for _, addr := range addrs {
 		if len(addr.Addresses) == 0 {
 			continue
@@ -38,7 +39,7 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint) {
 			listed[e] = true
 			continue
 		}
-		e := &endpointOf{endpoint{cfg: p.cfg, limit: noLimit, addresses: len(addr.Addresses), random: rand.Float64}, addr, quota{Quota: picker.NewQuota(0)}}
+		e := &endpointOf{endpoint{cfg: p.cfg, limit: noLimit, allows: noLimit, addresses: len(addr.Addresses), random: rand.Float64}, addr, quota{Quota: picker.NewQuota(0)}}
 		if awake {
 			e.window.observe(1, p.cfg.IdleTimeout, now)
 		}
@@ -46,11 +47,20 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint) {
 		known[key] = append(known[key], e)
 		p.endpoints = append(p.endpoints, e)
 		listed[e] = true
+		added = append(added, addr)
 	}
 	for _, e := range p.endpoints {
 		e.adopt(settingsOf(e.addr, p.cfg), now)
+		switch {
+		case e.removed && listed[e]:
+			added = append(added, e.addr)
+		case !e.removed && !listed[e]:
+			removed = append(removed, e.addr)
+		}
 		e.removed = !listed[e]
 	}
+	p.noteEndpointsLocked("added", added, now)
+	p.noteEndpointsLocked("removed", removed, now)
 	p.warnOfSizeLocked()
 }
 

@@ -12,6 +12,7 @@ func (e *endpoint) up(s *slot, lane int, now time.Time) bool {
 		return false
 	}
 	s.race.win(lane)
+	e.opened[s.why]++
 	e.won = append(e.won, s)
 	e.sinceUp = 0
 	if !e.flapped {
@@ -72,6 +73,9 @@ func (e *endpoint) lost(s *slot, lane int, now time.Time) (flapped bool) {
 		return false
 	}
 	flapped = s.phase == dialing || s.connected() && now.Before(s.provenAt(e.cfg))
+	if s.connected() {
+		e.lose(s, now)
+	}
 	if !s.down() {
 		return false
 	}

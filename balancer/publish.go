@@ -21,6 +21,7 @@ type publication struct {
 	bound  int            // RPCs that may wait in full connections
 	err    string         // why RPCs fail, in TRANSIENT_FAILURE
 	hold   bool           // RPCs for which there is no room
+	starts uint32         // of the connections, when they were published
 }
 
 func (a *publication) equal(b *publication) bool {
@@ -61,24 +62,28 @@ func (p *pool) publishLocked(now time.Time) {
 	if p.published.equal(&next) && !p.releasesLocked(now) && !p.recount {
 		return
 	}
+	p.noteStateLocked(&next, now)
+	p.carryHeldLocked(&next)
 	p.published = &next
 	p.gate.Hold(next.hold)
 	p.gate.Bound(next.bound)
 	p.gate.Leaving(leaving)
 	p.gate.Open()
 	p.nextRelease, p.heldSince, p.recount = time.Time{}, time.Time{}, false
-	state := balancer.State{ConnectivityState: next.state}
-	switch next.state {
+	p.cc.UpdateState(balancer.State{ConnectivityState: next.state, Picker: p.pickerLocked(serving, err)})
+}
+
+// pickerLocked is the picker of what is published; err is why there is none.
+func (p *pool) pickerLocked(serving []*slot, err error) balancer.Picker {
+	switch p.published.state {
 	case connectivity.Ready:
-		state.Picker = picker.Builder(next.picker).Build(base.PickerBuildInfo{ReadySCs: readySCs(serving)})
+		return picker.Builder(p.published.picker).Build(base.PickerBuildInfo{ReadySCs: readySCs(serving)})
 	case connectivity.TransientFailure:
-		state.Picker = base.NewErrPicker(err)
+		return base.NewErrPicker(err)
 	case connectivity.Idle:
-		state.Picker = sleeping{&p.roused}
-	default:
-		state.Picker = base.NewErrPicker(balancer.ErrNoSubConnAvailable)
+		return sleeping{&p.roused}
 	}
-	p.cc.UpdateState(state)
+	return base.NewErrPicker(balancer.ErrNoSubConnAvailable)
 }
 
 func readySCs(serving []*slot) map[balancer.SubConn]base.SubConnInfo {

@@ -43,6 +43,7 @@ func newStorm(t *testing.T, seed uint64) *storm {
 			MaxLifetime: 10 * time.Second, LifetimeJitter: 0.25, IdleTimeout: 20 * time.Second,
 		},
 		limit:  noLimit,
+		allows: noLimit,
 		awake:  true,
 		random: rng.Float64,
 	}
@@ -126,9 +127,16 @@ func (s *storm) check() {
 	s.dropped += max(0, s.lastSize-size)
 	s.lastSize = size
 	require.LessOrEqual(s, len(s.leaving), maxSize+s.dropped, "draining ≤ maxSize + dropped by shrinking")
+	require.LessOrEqual(s, len(s.leaving), s.budget().MostDraining, "as it says itself")
 	if len(s.leaving) == 0 {
 		s.dropped = 0
 	}
+	left := s.count(checking) + s.count(ready)
+	for why := range reasons {
+		left += s.went[why] - s.opened[why]
+	}
+	require.Zero(s, left, "each connection that was opened is there or has left for a reason")
+	s.notes = nil
 	if s.failures > 0 {
 		begun := 0
 		for _, d := range do.dial {

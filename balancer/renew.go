@@ -52,7 +52,7 @@ func (s *slot) expiry(cfg *config.Config, refresh bool) (at time.Time, ok bool) 
 // due reports whether the slot is connected and should be replaced.
 func (s *slot) due(cfg *config.Config, refresh bool, now time.Time) bool {
 	at, ok := s.expiry(cfg, refresh)
-	return s.connected() && (s.doubted || ok && !now.Before(at))
+	return s.connected() && (s.doubted || s.stale || ok && !now.Before(at))
 }
 
 // cutAt returns when a draining slot is cut, if ever.

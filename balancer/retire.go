@@ -98,10 +98,13 @@ func (e *endpoint) discard(s *slot, now time.Time) {
 		e.probe = nil
 		e.retryAt = now.Add(flapBackoff(e.failures, e.random()))
 	}
+	why := e.whyLeaves(s, now)
 	s.retire()
 	e.slots = without(e.slots, s)
 	if s.phase == draining {
-		s.left = now
+		s.left, s.went = now, why
+		e.went[why]++
+		e.noteRetired(s, now)
 		e.leaving = append(e.leaving, s)
 		e.retired = append(e.retired, s)
 	} else {

@@ -93,8 +93,8 @@ func (p *pool) senseLocked(now time.Time) {
 				s.sub.load.SetLimit(s.places(s.limit))
 			}
 			p.spendLocked(s, now)
-			if s.sub.silence.long.Swap(false) && e.suspect(s, now) {
-				logger.Warningf("subpool: %s: subchannel %d has answered nothing for %v, and is replaced", p.target, s.order, e.cfg.UnresponsiveTimeout)
+			if s.sub.silence.long.Swap(false) {
+				e.suspect(s, now)
 			}
 		}
 		e.learn()

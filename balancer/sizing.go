@@ -127,6 +127,7 @@ func (e *endpoint) learn() {
 	if connected && !e.barred {
 		e.limit = least
 	}
+	e.noteLimit()
 }
 
 // holds reports whether RPCs that find every connection full should wait outside:

@@ -46,15 +46,19 @@ type slot struct {
 	race   race      // for the connection
 	fresh  bool      // connected after the endpoint's last flap
 	eager  bool      // lost a proven connection: may dial once, backoff or not
+	why    reason    // its connection was opened, or will be
+	stale  bool      // is to be replaced, for somebody asked for it: see endpoint.recycle
 
 	limit    int       // streams that the server allows on the connection
 	planned  int       // the most that it ever did there, below 0 if nobody knows
 	watched  bool      // health checking holds one of them
 	doubted  bool      // answers nothing: see endpoint.suspect
 	served   bool      // an RPC succeeded on the connection
+	worn     bool      // it has carried as many as the server takes
 	spentAt  time.Time // when it was seen to have carried what the server takes; or zero
 	cuttable bool      // the connection can be closed by force
 	left     time.Time // when it began to drain
+	went     reason    // and why
 	cutOff   bool      // and did not end in time
 
 	sub subchannel // the shell's; the pure rooms never look at it
@@ -65,7 +69,7 @@ func (s *slot) dial(addresses int) bool {
 	if !s.move(dialing, idle) {
 		return false
 	}
-	s.eager = false
+	s.eager, s.stale = false, false
 	s.race.begin(addresses)
 	return true
 }

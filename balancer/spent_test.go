@@ -63,6 +63,9 @@ func TestOnceItIsKnownHowManyAConnectionTakesNoneIsRefused(t *testing.T) {
 		require.Empty(t, c.crowd(64, 100))
 		require.Equal(t, refused, s.Refused())
 		require.InDelta(t, 6400/50, s.Dials()-dials, 4, "connections are used to their end")
+		retired := shown(t).Totals.Retired
+		require.LessOrEqual(t, retired["lost"], int64(8), "before it was known")
+		require.GreaterOrEqual(t, retired["requests"], int64(6400/50-4))
 	})
 }
 

@@ -44,6 +44,7 @@ func (e *endpoint) suspect(s *slot, now time.Time) bool {
 	e.caseGap = min(max(2*e.caseGap, e.cfg.UnresponsiveTimeout), maxCaseGap)
 	e.nextCase = now.Add(e.caseGap)
 	s.doubted = true
+	e.warn("suspected", "subchannel %d has answered nothing for %v, and is replaced", s.order, e.cfg.UnresponsiveTimeout)
 	return true
 }
 

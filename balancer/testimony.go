@@ -2,6 +2,7 @@ package balancer
 
 import (
 	"slices"
+	"weak"
 
 	"github.com/grpc-subpool/subpool/internal/witness"
 )
@@ -14,8 +15,9 @@ func (p *pool) testimonyLocked() witness.Pool {
 	}
 	for _, e := range p.endpoints {
 		w := witness.Endpoint{
-			ID: &e.endpoint, Removed: e.removed, Size: e.size(), MaxSize: e.cfg.MaxSize,
+			ID: weak.Make(&e.endpoint), Removed: e.removed, Size: e.size(), MaxSize: e.cfg.MaxSize,
 			Subchannels: len(e.slots), Ready: e.count(ready), Draining: len(e.leaving), Failures: e.failures,
+			Shown: e.budget(),
 		}
 		for _, a := range e.addr.Addresses {
 			w.Addresses = append(w.Addresses, a.Addr)

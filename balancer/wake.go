@@ -63,6 +63,7 @@ func (p *pool) settleLocked(now time.Time) {
 		}
 	}
 	p.watchLocked()
+	p.reportLocked(now)
 	p.endpoints = slices.DeleteFunc(p.endpoints, func(e *endpointOf) bool { return e.forgotten(now) })
 	p.armLocked(now)
 	if witness.Settled != nil {
@@ -192,6 +193,7 @@ func (p *pool) armLocked(now time.Time) {
 		consider(p.nextCheck)
 	}
 	consider(p.nextAsk)
+	consider(p.report.nextCount)
 	consider(p.nextRelease)
 	for _, c := range p.former {
 		if at, ok := p.cutAt(c); ok {

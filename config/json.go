@@ -122,6 +122,12 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	return c.write(), nil
 }
 
+// UnmarshalJSON is [Parse].
+func (c *Config) UnmarshalJSON(js []byte) (err error) {
+	*c, _, _, err = Parse(js)
+	return err
+}
+
 // ServiceConfig returns a service config that names the policy with these
 // settings, for grpc.WithDefaultServiceConfig. Settings out of their bounds are
 // written as they are: grpc.NewClient then fails, and says which.

@@ -42,12 +42,13 @@ type Endpoint struct {
 }
 
 // Budget is the inequality that holds for every endpoint at any time:
-// connections ≤ maxSize + budget + draining, and draining ≤ maxSize + dropped.
+// connections ≤ maxSize + budget + draining, and draining ≤ maxSize + dropped. There
+// maxSize is the largest since none drained.
 type Budget struct {
 	Connections     int `json:"connections"`     // open or being made
 	MostConnections int `json:"mostConnections"` // maxSize + budget + draining
 	Draining        int `json:"draining"`
-	MostDraining    int `json:"mostDraining"` // maxSize + those that shrinking dropped
+	MostDraining    int `json:"mostDraining"` // maxSize + those that were dropped because fewer were wanted
 }
 
 // A Subchannel is one duplicate.
@@ -63,13 +64,14 @@ type Subchannel struct {
 	Limit     int        `json:"limit"`              // streams that the server allows here; -1 if it sets no limit
 	Doubted   bool       `json:"doubted,omitempty"`  // answers nothing: see unresponsiveTimeout
 	Replaces  string     `json:"replaces,omitempty"` // why its predecessor went: a reason of Totals.Retired
+	Retired   string     `json:"retired,omitempty"`  // why it drains: the same
 }
 
 // Totals count since the pool was made.
 type Totals struct {
 	Opened         int64            `json:"opened"`  // connections made
 	Failed         int64            `json:"failed"`  // attempts that failed
-	Retired        map[string]int64 `json:"retired"` // connections that ended, by reason: idle, max_lifetime, shrink, unresponsive, endpoint_removed, settings, lost
+	Retired        map[string]int64 `json:"retired"` // connections that ended, by reason: idle, max_lifetime, unresponsive, recycle, shrink, settings, endpoint_removed, lost, requests
 	RenewalsFailed int64            `json:"renewalsFailed"`
 	Grown          int64            `json:"grown"`   // subchannels added for demand
 	Held           int64            `json:"held"`    // RPCs that waited for a dial
@@ -81,6 +83,6 @@ type Totals struct {
 // A Decision is something that a pool did, and why.
 type Decision struct {
 	At   time.Time `json:"at"`
-	What string    `json:"what"` // grew, shrank, renewed, retired, lost, cut, suspected, settings, endpoints, limit, state
+	What string    `json:"what"` // grew, shrank, renewed, retired, lost, failed, cut, suspected, settings, endpoints, limit, state, recycle
 	Why  string    `json:"why"`  // in words: "grew 3→6: 171 in flight, 57 per subchannel, limit 100"
 }

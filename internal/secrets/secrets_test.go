@@ -3,6 +3,7 @@ package secrets
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -24,7 +25,7 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 
-	_ "github.com/grpc-subpool/subpool"
+	"github.com/grpc-subpool/subpool"
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
@@ -147,6 +148,12 @@ func tell(t *testing.T, settings string, story func(*caller, *harness.Server)) [
 		require.NoError(t, c.call("answer", time.Second))
 		synctest.Wait() // until all are there
 		story(c, s)
+		shown, ok := subpool.Pools()[0].Snapshot()
+		require.True(t, ok)
+		js, err := json.Marshal(shown)
+		require.NoError(t, err)
+		require.NotEmpty(t, shown.Decisions)
+		c.ours = append(c.ours, string(js))
 	})
 	return c.ours
 }

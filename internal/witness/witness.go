@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/inspect"
 )
 
 // Settled is nil but in tests, which set it before there is a pool. It is called under
@@ -22,7 +23,7 @@ type Pool struct {
 
 // An Endpoint is what a pool has at one endpoint.
 type Endpoint struct {
-	ID          any      // the same at each step
+	ID          any      // the same at each step; keeps nothing alive
 	Addresses   []string // alternatives
 	Removed     bool
 	Size        int // that is wanted
@@ -32,6 +33,7 @@ type Endpoint struct {
 	Draining    int
 	InFlight    int // RPCs on all of them
 	Failures    int // to connect, in a row
+	Shown       inspect.Budget
 }
 
 // A Budget holds endpoints against the promise of the one budget: connections ≤
@@ -65,6 +67,9 @@ func (b *Budget) Check(e Endpoint) error {
 	}
 	if e.Draining > d.maxSize+d.count {
 		return fmt.Errorf("%v: %d drain, more than maxSize %d and %d dropped", e.Addresses, e.Draining, d.maxSize, d.count)
+	}
+	if s := e.Shown; s.Connections > s.MostConnections || s.Draining > s.MostDraining {
+		return fmt.Errorf("%v: shown as %+v", e.Addresses, s)
 	}
 	if e.Draining == 0 {
 		d.count, d.maxSize = 0, e.MaxSize

@@ -1,0 +1,228 @@
+package balancer
+
+import (
+	"time"
+
+	"google.golang.org/grpc/experimental/stats"
+
+	"github.com/grpc-subpool/subpool/picker"
+)
+
+// The labels of the metrics.
+const (
+	targetLabel  = "grpc.target"
+	stateLabel   = "subpool.state"
+	reasonLabel  = "subpool.reason"
+	outcomeLabel = "subpool.outcome"
+)
+
+// The metrics, as gRFC A79 has them: registered here, recorded on whatever the
+// application gave to the channel, off unless it asks for them. Connections and
+// attempts as such are gRPC's to count (gRFC A94).
+var (
+	subchannelsMetric = stats.RegisterInt64UpDownCount(stats.MetricDescriptor{
+		Name:        "subpool.subchannels",
+		Description: "Subchannels of the pool, by what each is doing.",
+		Unit:        "{subchannel}",
+		Labels:      []string{targetLabel, stateLabel},
+	})
+	openedMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
+		Name:        "subpool.connections.opened",
+		Description: "Connections made, by why: start, growth, or why the one before left.",
+		Unit:        "{connection}",
+		Labels:      []string{targetLabel, reasonLabel},
+	})
+	retiredMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
+		Name:        "subpool.connections.retired",
+		Description: "Connections that left service, by why.",
+		Unit:        "{connection}",
+		Labels:      []string{targetLabel, reasonLabel},
+	})
+	renewalsFailedMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
+		Name:        "subpool.renewals.failed",
+		Description: "Attempts to replace a connection that failed; the old one stayed.",
+		Unit:        "{attempt}",
+		Labels:      []string{targetLabel},
+	})
+	growthMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
+		Name:        "subpool.growth",
+		Description: "Subchannels that were added because the demand called for them.",
+		Unit:        "{subchannel}",
+		Labels:      []string{targetLabel},
+	})
+	fullMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
+		Name:        "subpool.calls.full",
+		Description: "RPCs that found every connection full: held for a dial, queued in a connection, or refused.",
+		Unit:        "{call}",
+		Labels:      []string{targetLabel, outcomeLabel},
+	})
+	cutMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
+		Name:        "subpool.calls.cut",
+		Description: "RPCs in flight on connections that were cut after drainTimeout.",
+		Unit:        "{call}",
+		Labels:      []string{targetLabel},
+	})
+	limitMetric = stats.RegisterInt64Gauge(stats.MetricDescriptor{
+		Name:        "subpool.stream_limit",
+		Description: "Streams that the server allows on a connection; -1 if it sets no limit any more.",
+		Unit:        "{stream}",
+		Labels:      []string{targetLabel},
+	})
+	drainMetric = stats.RegisterFloat64Histo(stats.MetricDescriptor{
+		Name:        "subpool.connections.drain_duration",
+		Description: "How long retired connections took to finish their RPCs.",
+		Unit:        "s",
+		Labels:      []string{targetLabel},
+		Bounds:      []float64{0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600},
+	})
+)
+
+// Metrics returns the names of all metrics of the policy.
+func Metrics() (names []string) {
+	for _, m := range []interface {
+		Descriptor() *stats.MetricDescriptor
+	}{
+		subchannelsMetric, openedMetric, retiredMetric, renewalsFailedMetric, growthMetric, fullMetric, cutMetric, limitMetric, drainMetric,
+	} {
+		names = append(names, m.Descriptor().Name)
+	}
+	return names
+}
+
+// A report is what a pool has told of itself so far.
+type report struct {
+	tally
+	held, queued, refused, cut int // RPCs
+
+	subchannels [closed]int // as the recorder knows them
+	limit       int
+	carried     int       // held RPCs that were counted, and look again
+	nextCount   time.Time // of the RPCs that found everything full; zero if none did
+}
+
+// reportLocked counts what has happened since it was last called. A recorder is told
+// of what has changed only: on a steady pool of nothing.
+func (p *pool) reportLocked(now time.Time) {
+	var subchannels [closed]int
+	limit := noLimit
+	for _, e := range p.endpoints {
+		e.noteLimit() // those that allowed something else may have left
+		p.countLocked(e.tally)
+		e.tally = tally{}
+		for _, s := range e.slots {
+			subchannels[s.phase]++
+		}
+		subchannels[draining] += len(e.leaving)
+		if !e.removed {
+			limit = min(limit, e.allows)
+		}
+	}
+	p.hearLocked(now)
+	p.countHeldLocked()
+	p.recordSubchannelsLocked(subchannels)
+	if limit != p.report.limit {
+		p.report.limit = limit
+		limitMetric.Record(p.recorder, int64(shownLimit(limit)), p.target)
+	}
+	if p.full.take() && p.report.nextCount.IsZero() {
+		p.report.nextCount = now.Add(countEvery)
+	}
+	if at := p.report.nextCount; !at.IsZero() && !now.Before(at) {
+		p.countFullLocked()
+	}
+}
+
+// countEvery is how late RPCs that found everything full may be counted. A pool that
+// is full all the time is not woken by each of them.
+const countEvery = time.Second
+
+func (p *pool) recordSubchannelsLocked(now [closed]int) {
+	for ph, n := range now {
+		if more := n - p.report.subchannels[ph]; more != 0 {
+			subchannelsMetric.Record(p.recorder, int64(more), p.target, phase(ph).String())
+		}
+	}
+	p.report.subchannels = now
+}
+
+func (p *pool) countLocked(t tally) {
+	r := &p.report
+	for why := range reasons {
+		if n := t.opened[why]; n > 0 {
+			r.opened[why] += n
+			openedMetric.Record(p.recorder, int64(n), p.target, why.String())
+		}
+		if n := t.went[why]; n > 0 {
+			r.went[why] += n
+			retiredMetric.Record(p.recorder, int64(n), p.target, why.String())
+		}
+	}
+	r.failed += t.failed
+	if n := t.renewalsFailed; n > 0 {
+		r.renewalsFailed += n
+		renewalsFailedMetric.Record(p.recorder, int64(n), p.target)
+	}
+	if n := t.grown; n > 0 {
+		r.grown += n
+		growthMetric.Record(p.recorder, int64(n), p.target)
+	}
+}
+
+// countFullLocked takes what the pickers have counted.
+func (p *pool) countFullLocked() {
+	p.report.nextCount = time.Time{}
+	queued, refused := p.gate.TakeFull()
+	p.recordFullLocked(&p.report.queued, queued, "queued")
+	p.recordFullLocked(&p.report.refused, refused, "refused")
+}
+
+func (p *pool) recordFullLocked(total *int, n int, outcome string) {
+	if n > 0 {
+		*total += n
+		fullMetric.Record(p.recorder, int64(n), p.target, outcome)
+	}
+}
+
+// countHeldLocked counts the RPCs that are held and have not been counted.
+func (p *pool) countHeldLocked() {
+	if waiting := p.gate.Waiting(); waiting > p.report.carried {
+		p.recordFullLocked(&p.report.held, waiting-p.report.carried, "held")
+		p.report.carried = waiting
+	}
+}
+
+// carryHeldLocked is called when the picker's time is over. All RPCs that it held will
+// look again, and a pick does not tell whether its RPC is new: as many as were counted,
+// and cannot all have found a place since, are taken to be the same. So there may be
+// more, but not fewer.
+func (p *pool) carryHeldLocked(next *publication) {
+	p.countHeldLocked()
+	if p.published != nil {
+		started := int(startsOf(p.published.loads) - p.published.starts)
+		p.report.carried = max(p.gate.Waiting(), p.report.carried-started)
+	}
+	next.starts = startsOf(next.loads)
+}
+
+// startsOf adds up all RPCs that these connections ever carried, modulo 2³².
+func startsOf(loads []*picker.Load) (n uint32) {
+	for _, l := range loads {
+		n += l.Starts()
+	}
+	return n
+}
+
+// drainedLocked takes the time that s took to drain, if it did.
+func (p *pool) drainedLocked(s *slot, now time.Time) {
+	if !s.left.IsZero() {
+		drainMetric.Record(p.recorder, now.Sub(s.left).Seconds(), p.target)
+	}
+}
+
+// shownLimit is a limit as metrics and snapshots show it.
+func shownLimit(limit int) int {
+	if limit == noLimit {
+		return -1
+	}
+	return limit
+}

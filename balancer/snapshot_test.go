@@ -1,0 +1,245 @@
+package balancer_test
+
+import (
+	"encoding/json"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+
+	subpoolbalancer "github.com/grpc-subpool/subpool/balancer"
+	"github.com/grpc-subpool/subpool/inspect"
+	"github.com/grpc-subpool/subpool/internal/harness"
+)
+
+// pool is the only one there is.
+func pool(t *testing.T) *inspect.Handle {
+	t.Helper()
+	pools := inspect.Pools()
+	require.Len(t, pools, 1)
+	return pools[0]
+}
+
+// shown is what the only pool shows of itself.
+func shown(t *testing.T) inspect.Pool {
+	t.Helper()
+	p, ok := pool(t).Snapshot()
+	require.True(t, ok)
+	return p
+}
+
+// Guards: each field of Snapshot.
+func TestASnapshotShowsWhatAPoolIs(t *testing.T) {
+	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
+	const settings = `{"minSize":1,"maxSize":3,"maxLifetime":"1h","lifetimeJitter":0,"idleTimeout":"0s","maxPending":5}`
+	story(t, settings, opts, func(t *testing.T, c client) {
+		begun := time.Now()
+		time.Sleep(time.Minute)
+		c.begin(4)
+		time.Sleep(time.Second) // and what is queued is counted
+		c.begin(7)
+		time.Sleep(2 * time.Second)
+		p := shown(t)
+		assert.Equal(t, "passthrough:///server:443", p.Target)
+		assert.Equal(t, "READY", p.State)
+		assert.Empty(t, p.Error)
+		assert.Equal(t, []time.Time{begun, time.Now()}, []time.Time{p.Since, p.At})
+		assert.Equal(t, []int{3, 5}, []int{p.Settings.MaxSize, p.Settings.MaxPending})
+		assert.Equal(t, []int{0, 5}, []int{p.Held, p.Queued})
+		totals := []int64{p.Totals.Opened, p.Totals.Grown, p.Totals.Queued, p.Totals.Refused}
+		assert.Equal(t, []int64{3, 2, 5, 0}, totals)
+		require.Len(t, c.begin(1)(), 1, "one too many")
+		assert.EqualValues(t, 1, shown(t).Totals.Refused)
+
+		require.Len(t, p.Endpoints, 1)
+		e := p.Endpoints[0]
+		assert.Equal(t, []string{"server:443"}, e.Addresses)
+		assert.False(t, e.Removed)
+		assert.Equal(t, "READY", e.State)
+		assert.Equal(t, []int{1, 3, 3, 2}, []int{e.MinSize, e.MaxSize, e.Wanted, e.Limit})
+		assert.Equal(t, inspect.Budget{Connections: 3, MostConnections: 3 + 1, Draining: 0, MostDraining: 3}, e.Budget)
+		require.Len(t, e.Subchannels, 3)
+		inFlight := 0
+		for i, s := range e.Subchannels {
+			assert.Equal(t, i+1, s.Order)
+			assert.Equal(t, "server:443", s.Address)
+			assert.Equal(t, "ready", s.State)
+			assert.Equal(t, 2, s.Limit)
+			assert.Equal(t, s.Connected.Add(time.Hour), *s.EndOfLife)
+			assert.EqualValues(t, s.InFlight, s.Started)
+			inFlight += s.InFlight
+		}
+		assert.Equal(t, 11, inFlight)
+		assert.Equal(t, begun, *e.Subchannels[0].Connected)
+		assert.GreaterOrEqual(t, *e.Subchannels[0].LastUse, begun.Add(time.Minute))
+	})
+}
+
+// Guards: Config.UnmarshalJSON.
+func TestASnapshotIsReadBackFromJSON(t *testing.T) {
+	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
+	story(t, `{"minSize":1,"maxSize":3}`, opts, func(t *testing.T, c client) {
+		c.begin(9)
+		p := shown(t)
+		js, err := json.Marshal(p)
+		require.NoError(t, err)
+		var back inspect.Pool
+		require.NoError(t, json.Unmarshal(js, &back))
+		again, err := json.Marshal(back)
+		require.NoError(t, err)
+		require.JSONEq(t, string(js), string(again))
+		require.Equal(t, p.Settings, back.Settings)
+	})
+}
+
+// Guards: `shown.Replaces` and `shown.Retired`.
+func TestASnapshotTellsWhatLeavesAndWhatTookItsPlace(t *testing.T) {
+	story(t, `{"size":1,"maxLifetime":"10s","lifetimeJitter":0,"idleTimeout":"0s"}`, harness.Options{}, func(t *testing.T, c client) {
+		defer c.stream()()
+		time.Sleep(11 * time.Second)
+		p := shown(t)
+		old, next := p.Endpoints[0].Subchannels[0], p.Endpoints[0].Subchannels[1]
+		require.Equal(t, "draining", old.State)
+		require.Equal(t, "max_lifetime", old.Retired)
+		require.Nil(t, old.EndOfLife)
+		require.Equal(t, 1, old.InFlight)
+		require.Equal(t, "max_lifetime", next.Replaces)
+		require.Empty(t, next.Retired)
+		require.Equal(t, inspect.Budget{Connections: 2, MostConnections: 1 + 1 + 1, Draining: 1, MostDraining: 1}, p.Endpoints[0].Budget)
+		require.EqualValues(t, 1, p.Totals.Retired["max_lifetime"])
+	})
+}
+
+func TestASnapshotTellsWhyNothingWorks(t *testing.T) {
+	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
+		time.Sleep(time.Minute)
+		c.Break(harness.Refuse)
+		c.Cut()
+		time.Sleep(100 * time.Millisecond)
+		p := shown(t)
+		require.Equal(t, "TRANSIENT_FAILURE", p.State)
+		require.Contains(t, p.Error, "connection refused")
+		require.Equal(t, "TRANSIENT_FAILURE", p.Endpoints[0].State)
+		require.Zero(t, p.Endpoints[0].Budget.Connections)
+		require.EqualValues(t, 2, p.Totals.Retired["lost"])
+		require.Positive(t, p.Totals.Failed)
+		for _, s := range p.Endpoints[0].Subchannels {
+			require.Equal(t, "lost", s.Replaces)
+			require.Nil(t, s.Connected)
+		}
+	})
+}
+
+func TestAPoolWithoutAddressesIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		r := resolverOf()
+		c := channelOf(t, s, r, harness.Policy(`{"size":3}`))
+		c.Connect()
+		synctest.Wait()
+		p := shown(t)
+		require.Equal(t, "TRANSIENT_FAILURE", p.State)
+		require.Contains(t, p.Error, "no addresses")
+		js, err := json.Marshal(p)
+		require.NoError(t, err)
+		require.Contains(t, string(js), `"endpoints":[]`)
+	})
+}
+
+// Guards: `p.unlist()` in Close.
+func TestAPoolIsListedForAsLongAsItsChannelIsInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		require.Empty(t, inspect.Pools())
+		s := harness.Start(t, harness.Options{})
+		c := client{t, s.NewClient(t, harness.Policy(`{"size":1}`), grpc.WithIdleTimeout(time.Minute)), s}
+		require.Empty(t, inspect.Pools(), "nobody has used it")
+		require.NoError(t, c.call())
+		first := pool(t)
+		time.Sleep(2 * time.Minute)
+		require.Empty(t, inspect.Pools(), "the channel is idle")
+		_, ok := first.Snapshot()
+		require.False(t, ok)
+		first.Recycle()
+		require.NoError(t, c.call())
+		require.Greater(t, pool(t).ID(), first.ID(), "another pool")
+		require.NoError(t, c.Close())
+		require.Empty(t, inspect.Pools())
+	})
+}
+
+// Guards: recycle of each endpoint, and `s.stale` in slot.due.
+func TestRecycleReplacesEveryConnectionAndFailsNoRPC(t *testing.T) {
+	opts := harness.Options{Handle: taking(5 * time.Millisecond), DialTime: 100 * time.Millisecond}
+	story(t, `{"size":6}`, opts, func(t *testing.T, c client) {
+		time.Sleep(time.Second)
+		stop := c.load(24)
+		time.Sleep(time.Second)
+		pool(t).Recycle()
+		synctest.Wait()
+		require.Equal(t, 6, c.Open(), "the successor connects first")
+		for range 10 {
+			time.Sleep(100 * time.Millisecond)
+			require.LessOrEqual(t, c.Open(), 6+2, "size + budget, and one that drains")
+		}
+		time.Sleep(time.Second)
+		_, failed, slowest := stop()
+		require.Empty(t, failed)
+		require.Less(t, slowest, 20*time.Millisecond)
+		require.Equal(t, 12, c.Accepted())
+		require.Equal(t, 6, c.Open())
+		p := shown(t)
+		require.EqualValues(t, 6, p.Totals.Retired["recycle"])
+		for _, s := range p.Endpoints[0].Subchannels {
+			require.Equal(t, "recycle", s.Replaces)
+		}
+	})
+}
+
+func TestARecycleThatCannotConnectCostsNothing(t *testing.T) {
+	story(t, `{"size":3}`, harness.Options{}, func(t *testing.T, c client) {
+		c.Break(harness.Refuse)
+		pool(t).Recycle()
+		for range 60 {
+			time.Sleep(time.Second)
+			require.NoError(t, c.call())
+		}
+		require.Equal(t, 3, c.Open())
+		c.Break(harness.None)
+		time.Sleep(5 * time.Minute)
+		require.EqualValues(t, 3, shown(t).Totals.Retired["recycle"])
+	})
+}
+
+// A snapshot is a copy: with the channel dropped, and snapshot and handle held,
+// nothing of the pool is left.
+//
+// Guards: `h.source.Store(nil)` in inspect.Register.
+func TestAHeldSnapshotKeepsNothingAlive(t *testing.T) {
+	s := harness.Start(t, harness.Options{Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}})
+	built := subpoolbalancer.NewSpy("spied_subpool")
+	handle, snapshot := usedAndClosed(t, s, `{"loadBalancingConfig":[{"spied_subpool":{"size":4,"maxLifetime":"100ms"}}]}`)
+	for begin := time.Now(); built.Alive() && time.Since(begin) < 30*time.Second; {
+		time.Sleep(10 * time.Millisecond) // goroutines of gRPC's end
+		runtime.GC()
+	}
+	require.False(t, built.Alive())
+	require.NotEmpty(t, snapshot.Endpoints)
+	_, ok := handle.Snapshot()
+	require.False(t, ok)
+}
+
+// usedAndClosed is apart so that nothing of it is left on the stack.
+func usedAndClosed(t *testing.T, s *harness.Server, serviceConfig string) (*inspect.Handle, inspect.Pool) {
+	cc, err := grpc.NewClient("passthrough:///server:443", s.DialOptions(serviceConfig)...)
+	require.NoError(t, err)
+	for s.Accepted() < 12 {
+		require.NoError(t, client{t, cc, s}.call())
+	}
+	handle, snapshot := pool(t), shown(t)
+	require.NoError(t, cc.Close())
+	return handle, snapshot
+}

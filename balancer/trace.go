@@ -1,0 +1,209 @@
+package balancer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/resolver"
+
+	"github.com/grpc-subpool/subpool/inspect"
+)
+
+// A note is a decision, and why, in words.
+type note struct {
+	what, why string
+	err       string // what others say of it: not for the log
+	warn      bool
+}
+
+func (e *endpoint) note(what, format string, args ...any) {
+	e.notes = append(e.notes, note{what: what, why: fmt.Sprintf(format, args...)})
+}
+
+func (e *endpoint) warn(what, format string, args ...any) {
+	e.note(what, format, args...)
+	e.notes[len(e.notes)-1].warn = true
+}
+
+// noteSize says why another size is wanted.
+func (e *endpoint) noteSize(was, size, base int) {
+	peak, limit := e.window.peak(), fmt.Sprint("limit ", e.limit)
+	if e.limit > e.cfg.TargetStreams {
+		limit = fmt.Sprint("targetStreams ", e.cfg.TargetStreams)
+	}
+	when := ""
+	if e.demand < peak {
+		when = " of late"
+	}
+	switch {
+	case size > base:
+		e.note("grew", "grew %d→%d: %d in flight%s, %d per subchannel, %s", was, size, peak, when, peak/max(was, 1), limit)
+	case size > was && size <= e.cfg.MinSize:
+		e.note("grew", "grew %d→%d: minSize %d", was, size, e.cfg.MinSize)
+	case size > was:
+		e.note("grew", "grew %d→%d: somebody uses it", was, size)
+	case e.removed: // see noteEndpoints
+	case was > e.cfg.MaxSize:
+		e.note("shrank", "shrank %d→%d: maxSize %d", was, size, e.cfg.MaxSize)
+	case size == 0:
+		e.note("shrank", "shrank %d→0: nobody used it for %v", was, e.cfg.IdleTimeout)
+	default:
+		e.note("shrank", "shrank %d→%d: at most %d in flight in the last %v, %s", was, size, peak, e.cfg.IdleTimeout, limit)
+	}
+}
+
+// noteLimit says that the server allows other than it did.
+func (e *endpoint) noteLimit() {
+	is, connected := noLimit, false
+	for _, s := range e.slots {
+		if s.connected() {
+			is, connected = min(is, s.limit), true
+		}
+	}
+	if !connected || is == e.allows {
+		return
+	}
+	words := func(limit int) string {
+		if limit == noLimit {
+			return "none"
+		}
+		return fmt.Sprint(limit)
+	}
+	e.note("limit", "streams that the server allows on a connection: %s→%s", words(e.allows), words(is))
+	e.allows = is
+}
+
+// noteRetired says why s drains.
+func (e *endpoint) noteRetired(s *slot, now time.Time) {
+	what := "retired"
+	if s.went.renews() {
+		what = "renewed"
+	}
+	e.note(what, "subchannel %d leaves: %v, connected for %v, last used %v ago", s.order, s.went, ago(s.since, now), ago(s.used, now))
+}
+
+func ago(then, now time.Time) time.Duration { return now.Sub(then).Round(time.Millisecond) }
+
+// keptDecisions is how many decisions a pool remembers.
+const keptDecisions = 64
+
+// A trace is the last decisions of a pool.
+type trace struct {
+	ring [keptDecisions]inspect.Decision
+	n    int // decisions there ever were
+}
+
+// add keeps a decision. One that is just like the last only changes its time, or a
+// server that is down would soon be all that is remembered.
+func (t *trace) add(d inspect.Decision) {
+	if t.n > 0 {
+		if last := &t.ring[(t.n-1)%keptDecisions]; last.What == d.What && last.Why == d.Why {
+			last.At = d.At
+			return
+		}
+	}
+	t.ring[t.n%keptDecisions] = d
+	t.n++
+}
+
+// decisions returns them, oldest first.
+func (t *trace) decisions() []inspect.Decision {
+	if t.n <= keptDecisions {
+		return slices.Clone(t.ring[:t.n])
+	}
+	i := t.n % keptDecisions
+	return slices.Concat(t.ring[i:], t.ring[:i])
+}
+
+// noteLocked logs a decision and keeps it.
+func (p *pool) noteLocked(now time.Time, n note) {
+	n.why = shortened(n.why)
+	if n.warn {
+		logger.Warningf("subpool: %s: %s", p.target, n.why)
+	} else {
+		logger.Infof("subpool: %s: %s", p.target, n.why)
+	}
+	if n.err != "" {
+		n.why = shortened(n.why + ": " + n.err)
+	}
+	p.trace.add(inspect.Decision{At: now, What: n.what, Why: n.why})
+}
+
+// longest bounds a decision in words, in bytes: others write the errors in it.
+const longest = 500
+
+func shortened(why string) string {
+	if len(why) <= longest {
+		return why
+	}
+	return strings.ToValidUTF8(why[:longest], "") + "…"
+}
+
+// hearLocked keeps what the endpoints have decided.
+func (p *pool) hearLocked(now time.Time) {
+	for _, e := range p.endpoints {
+		for _, n := range e.notes {
+			n.why += " (" + nameOf(e.addr) + ")"
+			p.noteLocked(now, n)
+		}
+		e.notes = nil
+	}
+}
+
+// nameOf is what an endpoint is called in words.
+func nameOf(e resolver.Endpoint) string {
+	var addrs []string
+	for _, a := range e.Addresses {
+		addrs = append(addrs, a.Addr)
+	}
+	return strings.Join(addrs, " or ")
+}
+
+// noteFailureLocked keeps why RPCs will fail if no connection is left: err is why s could
+// not connect to addr.
+func (p *pool) noteFailureLocked(s *slot, addr resolver.Address, err error, now time.Time) {
+	p.connErr = err
+	p.hearLocked(now)
+	n := note{what: "failed", why: "no connection to " + addr.Addr, err: fmt.Sprint(err)}
+	if s.why.renews() {
+		n.why = fmt.Sprintf("no renewal (%v): %s", s.why, n.why)
+	}
+	p.noteLocked(now, n)
+}
+
+// noteStateLocked says that gRPC is told another state.
+func (p *pool) noteStateLocked(next *publication, now time.Time) {
+	was := connectivity.Idle
+	if p.published != nil {
+		was = p.published.state
+	}
+	if was == next.state {
+		return
+	}
+	p.noteLocked(now, note{
+		what: "state",
+		why:  fmt.Sprintf("%v→%v", was, next.state),
+		err:  strings.TrimPrefix(next.err, "subpool: "+p.target+": "),
+	})
+}
+
+// named bounds how many endpoints a note names.
+const named = 4
+
+// noteEndpointsLocked says that the resolver's answer has changed.
+func (p *pool) noteEndpointsLocked(what string, endpoints []resolver.Endpoint, now time.Time) {
+	if len(endpoints) == 0 {
+		return
+	}
+	var names []string
+	for _, e := range endpoints[:min(len(endpoints), named)] {
+		names = append(names, nameOf(e))
+	}
+	if more := len(endpoints) - named; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	p.noteLocked(now, note{what: "endpoints", why: what + " " + strings.Join(names, ", ")})
+}

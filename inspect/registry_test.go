@@ -1,0 +1,61 @@
+package inspect_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/inspect"
+)
+
+type source struct{ recycled int }
+
+func (s *source) Snapshot() (inspect.Pool, bool) {
+	return inspect.Pool{Target: "dns:///svc:443", Settings: config.Default()}, true
+}
+
+func (s *source) Recycle() { s.recycled++ }
+
+// Guards: `live.handles = append` and DeleteFunc in Register.
+func TestPoolsAreListedWhileTheyLive(t *testing.T) {
+	a, b := new(source), new(source)
+	removeA, removeB := inspect.Register(a), inspect.Register(b)
+	pools := inspect.Pools()
+	require.Len(t, pools, 2)
+	require.Less(t, pools[0].ID(), pools[1].ID(), "oldest first")
+	removeA()
+	removeA()
+	require.Equal(t, pools[1:], inspect.Pools())
+	removeB()
+	require.Empty(t, inspect.Pools())
+}
+
+// Guards: `h.source.Store(nil)` in Register.
+func TestAHandleOutlivesItsPool(t *testing.T) {
+	s := new(source)
+	remove := inspect.Register(s)
+	h := inspect.Pools()[0]
+	shown, ok := h.Snapshot()
+	require.True(t, ok)
+	require.Equal(t, "dns:///svc:443", shown.Target)
+	require.Equal(t, h.ID(), shown.ID)
+	h.Recycle()
+	remove()
+	_, ok = h.Snapshot()
+	require.False(t, ok)
+	h.Recycle()
+	require.Equal(t, 1, s.recycled)
+}
+
+func TestAPoolIsJSON(t *testing.T) {
+	remove := inspect.Register(new(source))
+	defer remove()
+	shown, _ := inspect.Pools()[0].Snapshot()
+	js, err := json.Marshal(shown)
+	require.NoError(t, err)
+	var back inspect.Pool
+	require.NoError(t, json.Unmarshal(js, &back))
+	require.Equal(t, shown.Target, back.Target)
+}
