@@ -66,7 +66,7 @@ func steadySettings(r *rand.Rand) subpool.Config {
 	c := calmSettings()
 	c.MaxSize = 1 + r.IntN(6)
 	c.MinSize = c.MaxSize
-	c.MaxLifetime = between(r, 100*time.Millisecond, 600*time.Millisecond)
+	c.MaxLifetime = between(r, 200*time.Millisecond, 1500*time.Millisecond)
 	return c
 }
 
