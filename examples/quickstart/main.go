@@ -4,13 +4,20 @@
 //
 // Act one compares a plain channel with a pool of eight connections. Act two
 // renews all connections of a pool under load, and no RPC fails. In act three a
-// connection goes dark under load, and is replaced.
+// connection goes dark under load, and is replaced. With
+//
+//	go run ./examples/quickstart -page 127.0.0.1:8080
+//
+// a browser shows the pools there meanwhile, and then one whose load comes and goes.
 package main
 
 import (
+	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"time"
 
 	"google.golang.org/grpc"
@@ -43,10 +50,31 @@ const (
 )
 
 func main() {
-	if err := run(); err != nil {
+	page := flag.String("page", "", "`address` at which a browser shows the pools; none by default")
+	flag.Parse()
+	if err := runWithPage(*page); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
 	}
+}
+
+// runWithPage also shows the acts in a browser, if there is an address for that.
+func runWithPage(address string) error {
+	if address == "" {
+		return run()
+	}
+	url, stop, err := servePage(address)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("The page: %s\n\n", url)
+	defer stop()
+	if err := run(); err != nil {
+		return err
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	return actFour(ctx, time.Minute)
 }
 
 func run() error {
