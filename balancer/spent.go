@@ -76,24 +76,25 @@ func (e *endpointOf) under(q *picker.Quota) (n int) {
 // wait in it for a stream the server has not seen as many yet.
 func (p *pool) spendLocked(s *slot, now time.Time) {
 	load, e := s.sub.load, s.sub.owner
-	bound := load.Quota().Bound()
+	q := load.Quota()
+	bound := q.Bound()
 	switch {
 	case !load.Spent():
 		s.spentAt = time.Time{}
 	case s.spentAt.IsZero() || load.InFlight() > s.limit:
 		s.spentAt = now
 	case !now.Before(s.spentAt.Add(endsWithin)):
-		if bound == 0 && e.under(load.Quota()) > load.Quota().Ends() {
+		if bound == 0 && e.under(q) > q.Ends() {
 			e.quota.wrong(now)
 		}
-		load.Quota().Forgive(bound)
+		q.Forgive(bound)
 		s.spentAt, p.recount = time.Time{}, true
 	}
 	load.Join(e.quota.Quota)
 }
 
-// leaveLocked gives up the SubConn of a connection that the server ended without a warning.
-// Those that were picked and have no stream yet would go to the next connection
+// leaveLocked gives up the SubConn of a connection that the server ended without a
+// warning. RPCs that were picked and have no stream yet would go to the next connection
 // of the SubConn, and use up its quota without having been counted; so they pick again.
 func (p *pool) leaveLocked(s *slot, lane int) {
 	if w := s.sub.wire; w != nil && w.Blunt() {

@@ -154,7 +154,7 @@ func (l *Load) reserve() bool {
 	return uint32(w) < l.alert.Load() && uint32(w>>32) < l.quota.Load().most.Load() || l.notable(w)
 }
 
-// notable is apart so that the compiler inlines reserve.
+// notable is apart for what few picks need.
 func (l *Load) notable(w uint64) bool {
 	n, starts, most := uint32(w), uint32(w>>32), l.quota.Load().most.Load()
 	if n&drainingBit != 0 || n > l.limit.Load() || starts > most {
