@@ -35,21 +35,28 @@ type client struct {
 // resolved to a:1.
 func scenario(t *testing.T, settings string, opts harness.Options, tell func(*testing.T, client)) {
 	synctest.Test(t, func(t *testing.T) {
-		c := client{t: t, Server: harness.Start(t, opts), resolver: manual.NewBuilderWithScheme("test"), reader: metric.NewManualReader()}
-		c.resolver.InitialState(addresses("a:1"))
-		c.provider = metric.NewMeterProvider(metric.WithReader(c.reader))
-		metrics := opentelemetry.DialOption(opentelemetry.Options{MetricsOptions: opentelemetry.MetricsOptions{
-			MeterProvider: c.provider,
-			Metrics:       opentelemetry.DefaultMetrics().Join(subpool.Metrics()),
-		}})
-		var err error
-		c.ClientConn, err = grpc.NewClient("test:///", c.DialOptions(harness.Policy(settings), metrics, grpc.WithResolvers(c.resolver))...)
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = c.Close() })
-		c.Connect()
-		synctest.Wait()
+		s := harness.Start(t, opts)
+		c := dial(t, s.DialOptions(harness.Policy(settings))...)
+		c.Server = s
 		tell(t, c)
 	})
+}
+
+func dial(t *testing.T, opts ...grpc.DialOption) client {
+	c := client{t: t, resolver: manual.NewBuilderWithScheme("test"), reader: metric.NewManualReader()}
+	c.resolver.InitialState(addresses("a:1"))
+	c.provider = metric.NewMeterProvider(metric.WithReader(c.reader))
+	metrics := opentelemetry.DialOption(opentelemetry.Options{MetricsOptions: opentelemetry.MetricsOptions{
+		MeterProvider: c.provider,
+		Metrics:       opentelemetry.DefaultMetrics().Join(subpool.Metrics()),
+	}})
+	var err error
+	c.ClientConn, err = grpc.NewClient("test:///", append(opts, metrics, grpc.WithResolvers(c.resolver))...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	c.Connect()
+	synctest.Wait()
+	return c
 }
 
 func addresses(addrs ...string) (s resolver.State) {

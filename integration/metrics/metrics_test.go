@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/grpc-subpool/subpool"
@@ -111,6 +112,28 @@ func TestConnectionsAreOpenedAndRetiredForAReason(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The first is lost, for one RPC too many came on it: nothing was known yet. Those that
+// follow get as many as the server takes, if that is soon seen to be its rule.
+func TestConnectionsThatCarriedAllThatAServerTakesAreRetiredForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &harness.SilentServer{Answers: func(int) bool { return true }, Delay: time.Millisecond}
+		s.Takes.Store(10)
+		s.Start(t)
+		c := dial(t, grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithContextDialer(s.Dial), grpc.WithDefaultServiceConfig(harness.Policy(`{"size":1}`)))
+		c.begin(11)
+		c.wait(100 * time.Millisecond)
+		require.Equal(t, points{"lost": 1}, c.points("subpool.connections.retired"))
+		for range 29 {
+			_, err := grpc_testing.NewTestServiceClient(c).EmptyCall(t.Context(), &grpc_testing.Empty{})
+			require.NoError(t, err)
+		}
+		synctest.Wait()
+		require.Equal(t, points{"lost": 1, "requests": 3}, c.points("subpool.connections.retired"))
+		require.Equal(t, points{"start": 1, "lost": 1, "requests": 3}, c.points("subpool.connections.opened"))
+	})
 }
 
 func TestAPoolThatGrowsAndShrinksSaysSo(t *testing.T) {
