@@ -123,6 +123,7 @@ func (p *pool) Close() {
 	p.countHeldLocked()
 	p.countFullLocked()
 	p.recordSubchannelsLocked([closed]int{})
+	p.recordLimitLocked(noLimit)
 	p.mu.Unlock()
 	p.unlist()
 	p.shutdowns.Wait()

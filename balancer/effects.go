@@ -69,7 +69,7 @@ func (p *pool) applyLocked(fx effects, now time.Time) {
 		if n := s.inFlight(); n > 0 && s.cutOff {
 			p.noteCutLocked(n, now)
 		}
-		p.drainedLocked(s, now)
+		p.drainedLocked(s)
 		p.shutdownLocked(s, nil)
 	}
 	if fx.resolve {

@@ -23,14 +23,16 @@ type endpoint struct {
 	gone    []*slot // closed since the last plan
 	won     []*slot // connected since the last plan
 
-	limit  int    // RPCs per connection that the server allows, for sizing
-	allows int    // streams that it allows now, on the connection that has the fewest
-	barred bool   // it allows none on any of them
-	window window // of demand
-	kept   window // of sizes that other settings wanted
-	demand int    // when it was last sampled
-	awake  bool   // somebody used the pool of late: with minSize 0 one slot stays
-	was    int    // the size of the last plan
+	limit  int       // RPCs per connection that the server allows, for sizing
+	allows int       // streams that it allows now, on the connection that has the fewest
+	heard  bool      // it has said so
+	quiet  time.Time // the next change of that is told then at the soonest
+	barred bool      // it allows none on any of them
+	window window    // of demand
+	kept   window    // of sizes that other settings wanted
+	demand int       // when it was last sampled
+	awake  bool      // somebody used the pool of late: with minSize 0 one slot stays
+	was    int       // the size of the last plan
 	tally
 	shed    int    // slots that leave for it in this plan
 	surplus reason // why they do
@@ -79,6 +81,7 @@ func (fx *effects) none() bool { return len(fx.dial)+len(fx.drain)+len(fx.shut) 
 func (e *endpoint) plan(now time.Time) (do effects) {
 	size := e.size()
 	base := e.resize(size)
+	e.keep()
 	e.cutOff(now)
 	e.retireSurplus(now)
 
@@ -129,12 +132,12 @@ func (e *endpoint) deadline(now time.Time) (at time.Time, ok bool) {
 			consider(e.retryAt.Add(backoff.DefaultConfig.MaxDelay))
 		}
 	}
+	consider(e.quiet)
 	for _, s := range e.leaving {
 		if t, cut := s.cutAt(e.cfg); cut {
 			consider(t)
 		}
 	}
-	refresh := e.refreshes()
 	for _, s := range e.slots {
 		if s.phase == dialing && s.race.started < len(s.race.lanes) {
 			consider(s.race.nextAt)
@@ -142,7 +145,7 @@ func (e *endpoint) deadline(now time.Time) (at time.Time, ok bool) {
 		if !s.connected() {
 			continue
 		}
-		if t, expires := s.expiry(e.cfg, refresh); expires {
+		if t, expires := s.expiry(e.cfg, s.keeps); expires {
 			consider(t)
 		}
 		if e.failures > 0 {

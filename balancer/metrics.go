@@ -64,7 +64,7 @@ var (
 	})
 	limitMetric = stats.RegisterInt64Gauge(stats.MetricDescriptor{
 		Name:        "subpool.stream_limit",
-		Description: "Streams that the server allows on a connection; -1 if it sets no limit any more.",
+		Description: "Streams that the server allows on the connection with the fewest; -1 if there is no such limit any more.",
 		Unit:        "{stream}",
 		Labels:      []string{targetLabel},
 	})
@@ -104,31 +104,46 @@ type report struct {
 // of what has changed only: on a steady pool of nothing.
 func (p *pool) reportLocked(now time.Time) {
 	var subchannels [closed]int
-	limit := noLimit
 	for _, e := range p.endpoints {
-		e.noteLimit() // those that allowed something else may have left
+		e.noteLimit(now) // those that allowed something else may have left
 		p.countLocked(e.tally)
 		e.tally = tally{}
 		for _, s := range e.slots {
 			subchannels[s.phase]++
 		}
 		subchannels[draining] += len(e.leaving)
-		if !e.removed {
-			limit = min(limit, e.allows)
-		}
 	}
 	p.hearLocked(now)
 	p.countHeldLocked()
 	p.recordSubchannelsLocked(subchannels)
-	if limit != p.report.limit {
-		p.report.limit = limit
-		limitMetric.Record(p.recorder, int64(shownLimit(limit)), p.target)
-	}
+	p.recordLimitLocked(p.limitLocked())
 	if p.full.take() && p.report.nextCount.IsZero() {
 		p.report.nextCount = now.Add(countEvery)
 	}
 	if at := p.report.nextCount; !at.IsZero() && !now.Before(at) {
 		p.countFullLocked()
+	}
+}
+
+// limitLocked is the smallest limit of all endpoints; while one of them has yet to say
+// what it allows, the last that was known.
+func (p *pool) limitLocked() int {
+	limit, silent := noLimit, false
+	for _, e := range p.endpoints {
+		if !e.removed {
+			limit, silent = min(limit, e.allows), silent || !e.heard
+		}
+	}
+	if silent && limit == noLimit {
+		return p.report.limit
+	}
+	return limit
+}
+
+func (p *pool) recordLimitLocked(limit int) {
+	if limit != p.report.limit {
+		p.report.limit = limit
+		limitMetric.Record(p.recorder, int64(shownLimit(limit)), p.target)
 	}
 }
 
@@ -194,7 +209,7 @@ func (p *pool) countHeldLocked() {
 // carryHeldLocked is called when the picker's time is over. All RPCs that it held will
 // look again, and a pick does not tell whether its RPC is new: as many as were counted,
 // and cannot all have found a place since, are taken to be the same. So there may be
-// more, but not fewer.
+// more, but not fewer: those that come while as many give up are not counted.
 func (p *pool) carryHeldLocked(next *publication) {
 	p.countHeldLocked()
 	if p.published != nil {
@@ -212,10 +227,11 @@ func startsOf(loads []*picker.Load) (n uint32) {
 	return n
 }
 
-// drainedLocked takes the time that s took to drain, if it did.
-func (p *pool) drainedLocked(s *slot, now time.Time) {
+// drainedLocked takes the time that s took to drain, if it did. It looks at the clock
+// again: what is empty already leaves and is shut down at one and the same now.
+func (p *pool) drainedLocked(s *slot) {
 	if !s.left.IsZero() {
-		drainMetric.Record(p.recorder, now.Sub(s.left).Seconds(), p.target)
+		drainMetric.Record(p.recorder, time.Since(s.left).Seconds(), p.target)
 	}
 }
 

@@ -128,6 +128,44 @@ func TestAnRPCThatIsHeldForLongIsCountedOnce(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
+// In real time: in a bubble no time passes between two looks at the clock.
+//
+// Guards: `time.Since` in drainedLocked. A sum that falls is a restart to Prometheus.
+func TestAConnectionThatIsEmptyDrainsInNoLessThanNoTime(t *testing.T) {
+	r := harness.NewRecorder()
+	s := harness.Start(t, harness.Options{})
+	c := client{t, s.NewClient(t, harness.Policy(`{"size":8}`), grpc.WithStatsHandler(r)), s}
+	for len(s.Calls()) < 8 {
+		require.NoError(t, c.call())
+	}
+	pool(t).Recycle()
+	for r.Sum("subpool.connections.drain_duration") < 8 {
+		time.Sleep(time.Millisecond)
+	}
+	require.GreaterOrEqual(t, r.Least("subpool.connections.drain_duration"), 0.0)
+}
+
+// Guards: countHeldLocked and countFullLocked in Close.
+func TestWhatHappensJustBeforeCloseIsCounted(t *testing.T) {
+	for settings, outcome := range map[string]string{`{"size":1,"maxPending":3}`: "queued", `{"minSize":1,"maxSize":4}`: "held"} {
+		r := harness.NewRecorder()
+		opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
+		story(t, settings, opts, func(t *testing.T, c client) {
+			time.Sleep(time.Minute)
+			c.Break(harness.Hang)
+			c.begin(2)
+			time.Sleep(time.Second)
+			for range 3 {
+				go func() { _ = c.call() }()
+			}
+			synctest.Wait()
+			require.NoError(t, c.Close())
+			synctest.Wait()
+			require.Equal(t, 3, r.Sum("subpool.calls.full", outcome), outcome)
+		}, grpc.WithStatsHandler(r))
+	}
+}
+
 // Guards: that reportLocked records what has changed only, and that nothing is
 // recorded by Pick and Done.
 func TestASteadyPoolRecordsNothing(t *testing.T) {

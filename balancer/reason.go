@@ -88,7 +88,7 @@ func (e *endpoint) resize(size int) (base int) {
 func (e *endpoint) whyLeaves(s *slot, now time.Time) reason {
 	if e.shed > 0 {
 		e.shed--
-	} else if e.size() > 0 && s.due(e.cfg, e.refreshes(), now) {
+	} else if e.size() > 0 && s.due(e.cfg, now) {
 		return s.dueFor(e.cfg, now)
 	}
 	return e.surplus
@@ -103,9 +103,8 @@ func (e *endpoint) vacancy(size, base int, now time.Time) reason {
 	case n < size:
 		return forGrowth
 	}
-	refresh := e.refreshes()
 	for _, s := range e.slots {
-		if !s.due(e.cfg, refresh, now) {
+		if !s.due(e.cfg, now) {
 			continue
 		}
 		if n == size {

@@ -40,7 +40,7 @@ func (s *slot) idleEnds(cfg *config.Config) (at time.Time, ok bool) {
 }
 
 // expiry returns when a connected slot is due to be replaced, if ever. refresh says
-// that unused ones are replaced, too.
+// that it is if it is unused, too.
 func (s *slot) expiry(cfg *config.Config, refresh bool) (at time.Time, ok bool) {
 	at, ok = s.lifeEnds(cfg)
 	if idleAt, idles := s.idleEnds(cfg); refresh && idles && (!ok || idleAt.Before(at)) {
@@ -50,8 +50,8 @@ func (s *slot) expiry(cfg *config.Config, refresh bool) (at time.Time, ok bool) 
 }
 
 // due reports whether the slot is connected and should be replaced.
-func (s *slot) due(cfg *config.Config, refresh bool, now time.Time) bool {
-	at, ok := s.expiry(cfg, refresh)
+func (s *slot) due(cfg *config.Config, now time.Time) bool {
+	at, ok := s.expiry(cfg, s.keeps)
 	return s.connected() && (s.doubted || s.stale || ok && !now.Before(at))
 }
 

@@ -45,10 +45,10 @@ func TestASlotIsDueFromTheEndOfItsLifeWhileReady(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &slot{phase: c.p, since: start}
-			assert.Equal(t, c.want, s.due(cfg, false, start.Add(c.at)))
+			assert.Equal(t, c.want, s.due(cfg, start.Add(c.at)))
 		})
 	}
-	assert.False(t, (&slot{phase: ready, since: start}).due(&config.Config{}, true, start.AddDate(100, 0, 0)), "maxLifetime 0")
+	assert.False(t, (&slot{phase: ready, since: start}).due(&config.Config{}, start.AddDate(100, 0, 0)), "maxLifetime 0")
 }
 
 func TestAConnectionProvesItselfInASecondOrInItsWholeLife(t *testing.T) {
@@ -75,11 +75,11 @@ func TestTheBackoffOfAFlapIsGRPCsDefault(t *testing.T) {
 func TestAnUnusedConnectionIsDueBeforeItWasSilentForIdleTimeout(t *testing.T) {
 	cfg := &config.Config{IdleTimeout: 16 * time.Second, LifetimeJitter: 0.5}
 	for _, c := range []struct {
-		name    string
-		refresh bool
-		draw    float64
-		at      time.Duration
-		want    bool
+		name  string
+		keeps bool
+		draw  float64
+		at    time.Duration
+		want  bool
 	}{
 		{"two samples early, for use may be seen late", true, 0, 14 * time.Second, true},
 		{"not before", true, 0, 14*time.Second - 1, false},
@@ -88,8 +88,8 @@ func TestAnUnusedConnectionIsDueBeforeItWasSilentForIdleTimeout(t *testing.T) {
 		{"above minSize it is not replaced", false, 0, time.Hour, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &slot{phase: ready, since: start.Add(-time.Hour), used: start, draw: c.draw}
-			assert.Equal(t, c.want, s.due(cfg, c.refresh, start.Add(c.at)))
+			s := &slot{phase: ready, since: start.Add(-time.Hour), used: start, draw: c.draw, keeps: c.keeps}
+			assert.Equal(t, c.want, s.due(cfg, start.Add(c.at)))
 		})
 	}
 }

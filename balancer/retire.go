@@ -12,9 +12,8 @@ func (e *endpoint) renewals(now time.Time) (n int) {
 	if e.size() == 0 {
 		return 0
 	}
-	refresh := e.refreshes()
 	for _, s := range e.slots {
-		if s.due(e.cfg, refresh, now) {
+		if s.due(e.cfg, now) {
 			n++
 		}
 	}
@@ -25,12 +24,12 @@ func (e *endpoint) renewals(now time.Time) (n int) {
 // those that are due, then those that will be first; and due ones whose server
 // does not serve, when their successors are connected, be these well or not.
 func (e *endpoint) retireSurplus(now time.Time) {
-	size, refresh := e.size(), e.refreshes()
+	size := e.size()
 	serving, unwell := e.count(ready), e.count(checking)
 	if serving > size {
 		soonest := slices.Clone(e.slots)
 		slices.SortStableFunc(soonest, func(a, b *slot) int {
-			if dueA, dueB := a.due(e.cfg, refresh, now), b.due(e.cfg, refresh, now); dueA != dueB {
+			if dueA, dueB := a.due(e.cfg, now), b.due(e.cfg, now); dueA != dueB {
 				return first(dueA)
 			}
 			if a.doubted != b.doubted {
@@ -48,7 +47,7 @@ func (e *endpoint) retireSurplus(now time.Time) {
 		}
 	}
 	for _, s := range slices.Clone(e.slots) {
-		if serving+unwell > size && s.phase == checking && s.due(e.cfg, refresh, now) {
+		if serving+unwell > size && s.phase == checking && s.due(e.cfg, now) {
 			e.discard(s, now)
 			unwell--
 		}

@@ -97,7 +97,7 @@ func (p *pool) senseLocked(now time.Time) {
 				e.suspect(s, now)
 			}
 		}
-		e.learn()
+		e.learn(now)
 	}
 }
 

@@ -2,6 +2,7 @@ package balancer
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/grpc-subpool/subpool/config"
@@ -98,9 +99,31 @@ func (e *endpoint) adopt(cfg *config.Config, now time.Time) {
 	e.kept.observe(min(size, cfg.MaxSize), cfg.IdleTimeout, now)
 }
 
-// refreshes reports whether unused slots are replaced. Above what the present part
-// of the window calls for they are not: they will be closed.
-func (e *endpoint) refreshes() bool { return e.size() <= e.called() }
+// keep says which slots are replaced when they are silent: those that would stay if the
+// endpoint shrank to what the present part of the window calls for. The others will be
+// closed when the window has passed.
+func (e *endpoint) keep() {
+	size, called := e.size(), e.called()
+	var connected []*slot
+	for _, s := range e.slots {
+		if s.keeps = true; s.connected() {
+			connected = append(connected, s)
+		}
+	}
+	// One whose successor has come stays among them, so that it is the one to leave.
+	n := called + max(0, len(connected)-size)
+	if size <= called || n >= len(connected) {
+		return
+	}
+	slices.SortStableFunc(connected, func(a, b *slot) int {
+		atA, _ := a.expiry(e.cfg, true)
+		atB, _ := b.expiry(e.cfg, true)
+		return atB.Compare(atA)
+	})
+	for _, s := range connected[n:] {
+		s.keeps = false
+	}
+}
 
 // called returns the size that the present part of the window calls for.
 func (e *endpoint) called() int { return sizeFor(e.cfg, e.window.peaks[0], e.limit) }
@@ -108,7 +131,7 @@ func (e *endpoint) called() int { return sizeFor(e.cfg, e.window.peaks[0], e.lim
 // learn takes the server's limit for sizing from what its connections were allowed:
 // the smallest of them, but for those that carry nothing now. One that the server
 // lowers counts as before, for that is no reason to send it more connections.
-func (e *endpoint) learn() {
+func (e *endpoint) learn(now time.Time) {
 	least, connected := noLimit, false
 	e.barred = true
 	for _, s := range e.slots {
@@ -127,7 +150,7 @@ func (e *endpoint) learn() {
 	if connected && !e.barred {
 		e.limit = least
 	}
-	e.noteLimit()
+	e.noteLimit(now)
 }
 
 // holds reports whether RPCs that find every connection full should wait outside:

@@ -47,6 +47,7 @@ type slot struct {
 	fresh  bool      // connected after the endpoint's last flap
 	eager  bool      // lost a proven connection: may dial once, backoff or not
 	why    reason    // its connection was opened, or will be
+	keeps  bool      // it is replaced when it is silent: see endpoint.keep
 	stale  bool      // is to be replaced, for somebody asked for it: see endpoint.recycle
 
 	limit    int       // streams that the server allows on the connection

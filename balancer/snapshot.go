@@ -26,8 +26,8 @@ func (p *pool) Snapshot() (inspect.Pool, bool) {
 func (p *pool) Recycle() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return
+	if p.closed || p.cfg == nil {
+		return // nothing is connected yet
 	}
 	now, connections := time.Now(), 0
 	for _, e := range p.endpoints {
@@ -58,12 +58,16 @@ func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
 		shown.State, shown.Error = p.published.state.String(), p.published.err
 	}
 	for _, e := range p.endpoints {
-		shown.Endpoints = append(shown.Endpoints, e.snapshot())
+		shown.Endpoints = append(shown.Endpoints, e.snapshot(now))
 		for _, s := range slices.Concat(e.slots, e.leaving) {
 			if s.sub.load != nil {
 				shown.Queued += max(0, s.inFlight()-s.places(s.limit))
 			}
 		}
+	}
+	for _, c := range p.former {
+		shown.Former.Connections++
+		shown.Former.InFlight += c.load.InFlight()
 	}
 	return shown
 }
@@ -89,7 +93,7 @@ func (p *pool) totalsLocked() inspect.Totals {
 	return t
 }
 
-func (e *endpointOf) snapshot() inspect.Endpoint {
+func (e *endpointOf) snapshot(now time.Time) inspect.Endpoint {
 	shown := inspect.Endpoint{
 		Removed:     e.removed,
 		State:       e.state().String(),
@@ -106,7 +110,7 @@ func (e *endpointOf) snapshot() inspect.Endpoint {
 		shown.Addresses = append(shown.Addresses, a.Addr)
 	}
 	for _, s := range slices.Concat(e.slots, e.leaving) {
-		shown.Subchannels = append(shown.Subchannels, s.snapshot(e.cfg))
+		shown.Subchannels = append(shown.Subchannels, s.snapshot(e.cfg, now))
 	}
 	slices.SortFunc(shown.Subchannels, func(a, b inspect.Subchannel) int { return cmp.Compare(a.Order, b.Order) })
 	return shown
@@ -122,7 +126,7 @@ func (e *endpoint) budget() inspect.Budget {
 	}
 }
 
-func (s *slot) snapshot(cfg *config.Config) inspect.Subchannel {
+func (s *slot) snapshot(cfg *config.Config, now time.Time) inspect.Subchannel {
 	shown := inspect.Subchannel{
 		Order:    s.order,
 		State:    s.phase.String(),
@@ -135,8 +139,8 @@ func (s *slot) snapshot(cfg *config.Config) inspect.Subchannel {
 	if s.sub.load == nil {
 		return shown
 	}
-	since, used := s.since, s.used
-	shown.Connected, shown.LastUse = &since, &used
+	since := s.since
+	shown.Connected, shown.LastUse = &since, s.lastUse(cfg, now)
 	shown.Address = s.won().addr.Addr
 	shown.Started = s.sub.load.Starts()
 	shown.Limit = shownLimit(s.limit)
@@ -147,4 +151,20 @@ func (s *slot) snapshot(cfg *config.Config) inspect.Subchannel {
 		shown.EndOfLife = &end
 	}
 	return shown
+}
+
+// lastUse is when the connection was last seen in use, to within a sample; nil if it is
+// not looked at, for idleTimeout is off.
+func (s *slot) lastUse(cfg *config.Config, now time.Time) *time.Time {
+	used := s.used
+	switch {
+	case s.inFlight() > 0:
+		used = now
+	case s.sub.load.Starts() == s.runs || s.phase == draining:
+	case cfg.IdleTimeout == 0:
+		return nil
+	default:
+		used = now
+	}
+	return &used
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/resolver"
 
 	subpoolbalancer "github.com/grpc-subpool/subpool/balancer"
 	"github.com/grpc-subpool/subpool/inspect"
@@ -32,7 +33,6 @@ func shown(t *testing.T) inspect.Pool {
 	return p
 }
 
-// Guards: each field of Snapshot.
 func TestASnapshotShowsWhatAPoolIs(t *testing.T) {
 	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
 	const settings = `{"minSize":1,"maxSize":3,"maxLifetime":"1h","lifetimeJitter":0,"idleTimeout":"0s","maxPending":5}`
@@ -111,6 +111,107 @@ func TestASnapshotTellsWhatLeavesAndWhatTookItsPlace(t *testing.T) {
 		require.Empty(t, next.Retired)
 		require.Equal(t, inspect.Budget{Connections: 2, MostConnections: 1 + 1 + 1, Draining: 1, MostDraining: 1}, p.Endpoints[0].Budget)
 		require.EqualValues(t, 1, p.Totals.Retired["max_lifetime"])
+	})
+}
+
+func (c client) sixStreams() (end func()) {
+	var ends []func()
+	for range 6 {
+		ends = append(ends, c.stream())
+	}
+	return func() {
+		for _, end := range ends {
+			end()
+		}
+	}
+}
+
+// Guards: `p.former` in snapshotLocked.
+func TestASnapshotTellsOfConnectionsThatTheServerSaidGoodbyeTo(t *testing.T) {
+	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
+		time.Sleep(time.Second)
+		end := c.sixStreams()
+		c.GoAway(t, 1)
+		synctest.Wait()
+		p := shown(t)
+		require.Equal(t, inspect.Former{Connections: 1, InFlight: 3}, p.Former)
+		inFlight := 0
+		for _, s := range p.Endpoints[0].Subchannels {
+			inFlight += s.InFlight
+		}
+		require.Equal(t, 3, inFlight)
+		end()
+		synctest.Wait()
+		require.Zero(t, shown(t).Former)
+	})
+}
+
+// Guards: `s.inFlight() > 0` in lastUse, and the comparison of Starts with runs.
+func TestLastUseIsToldToWithinASampleOrNotAtAll(t *testing.T) {
+	ago := func(t *testing.T) time.Duration {
+		p := shown(t)
+		return p.At.Sub(*p.Endpoints[0].Subchannels[0].LastUse)
+	}
+	story(t, `{"size":1,"idleTimeout":"160s","maxLifetime":"0s"}`, harness.Options{}, func(t *testing.T, c client) {
+		for range 25 {
+			time.Sleep(7 * time.Second)
+			require.NoError(t, c.call())
+			require.Zero(t, ago(t))
+		}
+		time.Sleep(time.Minute)
+		require.InDelta(t, 60, ago(t).Seconds(), 10)
+	})
+	story(t, `{"size":1,"maxLifetime":"10s","lifetimeJitter":0}`, harness.Options{}, func(t *testing.T, c client) {
+		defer c.stream()()
+		time.Sleep(time.Hour)
+		require.Equal(t, "draining", shown(t).Endpoints[0].Subchannels[0].State)
+		require.Zero(t, ago(t), "the stream is use")
+	})
+	story(t, `{"size":1,"idleTimeout":"0s","maxLifetime":"0s"}`, harness.Options{}, func(t *testing.T, c client) {
+		time.Sleep(time.Minute)
+		require.NoError(t, c.call())
+		time.Sleep(time.Hour)
+		require.Nil(t, shown(t).Endpoints[0].Subchannels[0].LastUse, "nobody looked when it was")
+	}, grpc.WithIdleTimeout(0))
+}
+
+// Guards: Demand, Peak, Removed and Doubted in snapshot.
+func TestASnapshotTellsWhatThePoolReckonsWith(t *testing.T) {
+	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
+		end := c.sixStreams()
+		time.Sleep(time.Minute)
+		e := shown(t).Endpoints[0]
+		require.Equal(t, []int{6, 6}, []int{e.Demand, e.Peak})
+		end()
+		time.Sleep(time.Minute)
+		e = shown(t).Endpoints[0]
+		require.Equal(t, []int{0, 6}, []int{e.Demand, e.Peak})
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s, r := harness.Start(t, harness.Options{}), resolverOf("a:1")
+		c := client{t, channelOf(t, s, r, harness.Policy(`{"size":1}`)), s}
+		defer c.stream()()
+		r.UpdateState(resolver.State{Addresses: []resolver.Address{{Addr: "b:1"}}})
+		time.Sleep(time.Second)
+		p := shown(t)
+		require.Len(t, p.Endpoints, 2)
+		require.Equal(t, []bool{true, false}, []bool{p.Endpoints[0].Removed, p.Endpoints[1].Removed})
+	})
+	story(t, `{"size":2,"unresponsiveTimeout":"1s"}`, harness.Options{}, func(t *testing.T, c client) {
+		time.Sleep(time.Second)
+		c.Break(harness.Hang) // or it would be replaced at once
+		c.Darken(harness.Swallow, 1)
+		for range 300 {
+			_ = c.within(100 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond)
+		}
+		var doubted []bool
+		for _, s := range shown(t).Endpoints[0].Subchannels {
+			if s.State == "ready" {
+				doubted = append(doubted, s.Doubted)
+			}
+		}
+		require.Equal(t, []bool{true, false}, doubted)
 	})
 }
 

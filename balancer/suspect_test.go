@@ -192,7 +192,7 @@ func TestTheLimitForSizingIsTheSmallestThatCarriesSomething(t *testing.T) {
 					s.slots[i].allow(conn.now, conn.watched)
 				}
 			}
-			s.learn()
+			s.learn(s.now)
 			require.Equal(t, c.limit, s.limit)
 			require.Equal(t, c.barred, s.barred)
 		})
@@ -204,16 +204,16 @@ func TestAServerThatAllowsNothingNowIsSizedAsBefore(t *testing.T) {
 	s := tell(t, `{"minSize":1}`)
 	s.connect()
 	s.slots[0].allow(50, false)
-	s.learn()
+	s.learn(s.now)
 	s.slots[0].allow(0, false)
-	s.learn()
+	s.learn(s.now)
 	require.True(t, s.barred)
 	require.Equal(t, 50, s.limit)
 }
 
 func TestNothingConnectedIsNotNothingAllowed(t *testing.T) {
 	s := tell(t, `{"minSize":1}`)
-	s.learn()
+	s.learn(s.now)
 	require.False(t, s.barred)
 }
 
@@ -222,9 +222,9 @@ func TestAnEndpointHoldsOnlyIfItWouldGrow(t *testing.T) {
 	s := tell(t, `{"minSize":1,"maxSize":4}`)
 	s.connect()
 	s.slots[0].allow(50, false)
-	s.learn()
+	s.learn(s.now)
 	require.True(t, s.holds())
 	s.slots[0].allow(5, false) // five RPCs and one are no reason to grow
-	s.learn()
+	s.learn(s.now)
 	require.False(t, s.holds())
 }

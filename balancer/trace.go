@@ -55,17 +55,23 @@ func (e *endpoint) noteSize(was, size, base int) {
 	}
 }
 
-// noteLimit says that the server allows other than it did.
-func (e *endpoint) noteLimit() {
+// noteLimit says that the server allows other than it did: once a second at most, for
+// a server may change its mind a thousand times in one.
+func (e *endpoint) noteLimit(now time.Time) {
+	if now.Before(e.quiet) {
+		return
+	}
 	is, connected := noLimit, false
 	for _, s := range e.slots {
 		if s.connected() {
 			is, connected = min(is, s.limit), true
 		}
 	}
+	e.heard = e.heard || connected
 	if !connected || is == e.allows {
 		return
 	}
+	e.quiet = now.Add(countEvery)
 	words := func(limit int) string {
 		if limit == noLimit {
 			return "none"
@@ -92,20 +98,23 @@ const keptDecisions = 64
 
 // A trace is the last decisions of a pool.
 type trace struct {
-	ring [keptDecisions]inspect.Decision
-	n    int // decisions there ever were
+	ring  [keptDecisions]inspect.Decision
+	n     int    // decisions there ever were
+	words string // of the last one, without the error
 }
 
-// add keeps a decision. One that is just like the last only changes its time, or a
-// server that is down would soon be all that is remembered.
-func (t *trace) add(d inspect.Decision) {
-	if t.n > 0 {
-		if last := &t.ring[(t.n-1)%keptDecisions]; last.What == d.What && last.Why == d.Why {
-			last.At = d.At
-			return
-		}
+// add keeps a decision. One that is just like the last takes its place, or a server
+// that is down would soon be all that is remembered. An error may differ: it has the
+// port of the client in it.
+func (t *trace) add(d inspect.Decision, err string) {
+	words := d.What + ": " + d.Why
+	if t.n > 0 && words == t.words {
+		t.n--
 	}
-	t.ring[t.n%keptDecisions] = d
+	if err != "" {
+		d.Why = shortened(d.Why + ": " + err)
+	}
+	t.ring[t.n%keptDecisions], t.words = d, words
 	t.n++
 }
 
@@ -126,10 +135,7 @@ func (p *pool) noteLocked(now time.Time, n note) {
 	} else {
 		logger.Infof("subpool: %s: %s", p.target, n.why)
 	}
-	if n.err != "" {
-		n.why = shortened(n.why + ": " + n.err)
-	}
-	p.trace.add(inspect.Decision{At: now, What: n.what, Why: n.why})
+	p.trace.add(inspect.Decision{At: now, What: n.what, Why: n.why}, n.err)
 }
 
 // longest bounds a decision in words, in bytes: others write the errors in it.

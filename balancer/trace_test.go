@@ -36,7 +36,7 @@ func TestWhatAnEndpointDecidesItSaysInWords(t *testing.T) {
 	for _, sl := range s.slots {
 		sl.allow(50, false)
 	}
-	s.learn()
+	s.learn(s.now)
 	s.settle()
 	require.Equal(t, []string{
 		"limit: streams that the server allows on a connection: none→50",
@@ -81,7 +81,7 @@ func TestATraceKeepsTheLastDecisionsInOrder(t *testing.T) {
 	var tr trace
 	require.Empty(t, tr.decisions())
 	for i := range 3*keptDecisions + 7 {
-		tr.add(inspect.Decision{At: start, What: "grew", Why: fmt.Sprint(i)})
+		tr.add(inspect.Decision{At: start, What: "grew", Why: fmt.Sprint(i)}, "")
 		d := tr.decisions()
 		require.Len(t, d, min(i+1, keptDecisions))
 		require.Equal(t, fmt.Sprint(i), d[len(d)-1].Why)
@@ -92,19 +92,30 @@ func TestATraceKeepsTheLastDecisionsInOrder(t *testing.T) {
 func TestATraceKeepsOneOfManyThatAreAlike(t *testing.T) {
 	var tr trace
 	for i := range 100 {
-		tr.add(inspect.Decision{At: start.Add(time.Duration(i)), What: "failed", Why: "connection refused"})
+		err := fmt.Sprintf("read tcp 127.0.0.1:%d: connection reset by peer", 30000+i)
+		tr.add(inspect.Decision{At: start.Add(time.Duration(i)), What: "failed", Why: "no connection"}, err)
 	}
-	require.Equal(t, []inspect.Decision{{At: start.Add(99), What: "failed", Why: "connection refused"}}, tr.decisions())
+	require.Equal(t, []inspect.Decision{{
+		At: start.Add(99), What: "failed", Why: "no connection: read tcp 127.0.0.1:30099: connection reset by peer",
+	}}, tr.decisions())
+	tr.add(inspect.Decision{At: start, What: "grew", Why: "no connection"}, "")
+	tr.add(inspect.Decision{At: start, What: "failed", Why: "no connection"}, "")
+	require.Len(t, tr.decisions(), 3)
 }
 
-// Guards: `longest` in noteLocked. A server writes a part of some errors.
+// Guards: `shortened` in noteLocked and in trace.add. A server writes a part of some
+// errors.
 func TestADecisionInWordsIsBounded(t *testing.T) {
-	p := newPool(silentConn{}, balancer.BuildOptions{})
-	defer p.Close()
-	p.noteLocked(start, note{what: "failed", why: strings.Repeat("é", longest)})
-	why := p.trace.decisions()[0].Why
-	require.LessOrEqual(t, len(why), longest+len("…"))
-	require.True(t, utf8.ValidString(why))
+	much := strings.Repeat("é", longest)
+	for _, n := range []note{{what: "failed", why: much}, {what: "failed", why: "no connection", err: much}} {
+		p := newPool(silentConn{}, balancer.BuildOptions{})
+		p.noteLocked(start, n)
+		why := p.trace.decisions()[0].Why
+		require.Greater(t, len(why), longest-2)
+		require.LessOrEqual(t, len(why), longest+len("…"))
+		require.True(t, utf8.ValidString(why))
+		p.Close()
+	}
 }
 
 func TestManyEndpointsAreNotAllNamed(t *testing.T) {
@@ -128,6 +139,25 @@ func TestAPoolThatWasToldNothingIsJSON(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "IDLE", shown.State)
 }
+
+// A loop over the pools, as the docs show it, may come before the resolver.
+//
+// Guards: `p.cfg == nil` in Recycle.
+func TestRecyclingAPoolThatWasToldNothingDoesNothing(t *testing.T) {
+	cc := new(talkingConn)
+	p := newPool(cc, balancer.BuildOptions{})
+	defer p.Close()
+	p.Recycle()
+	require.Empty(t, cc.states)
+	require.Empty(t, p.trace.decisions())
+}
+
+type talkingConn struct {
+	silentConn
+	states []balancer.State
+}
+
+func (c *talkingConn) UpdateState(s balancer.State) { c.states = append(c.states, s) }
 
 type silentConn struct{ balancer.ClientConn }
 

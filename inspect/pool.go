@@ -21,9 +21,18 @@ type Pool struct {
 	Settings  config.Config `json:"settings"`
 	Held      int           `json:"held"`   // RPCs that wait for a dial
 	Queued    int           `json:"queued"` // RPCs that wait for a stream on full connections
+	Former    Former        `json:"former"`
 	Endpoints []Endpoint    `json:"endpoints"`
 	Totals    Totals        `json:"totals"`
 	Decisions []Decision    `json:"decisions"` // the last ones, oldest first
+}
+
+// Former are the connections that are no subchannel's any more, for the server said with
+// a GOAWAY that it will end them, and that still carry RPCs. No Budget has them: gRPC
+// closes each after its last RPC.
+type Former struct {
+	Connections int `json:"connections"`
+	InFlight    int `json:"inFlight"` // RPCs
 }
 
 // An Endpoint is the duplicates of one server address.
@@ -36,7 +45,7 @@ type Endpoint struct {
 	Wanted      int          `json:"wanted"` // subchannels that the demand calls for
 	Demand      int          `json:"demand"` // RPCs in flight when last sampled
 	Peak        int          `json:"peak"`   // the largest demand of the last idleTimeout
-	Limit       int          `json:"limit"`  // streams that the server allows a connection; -1 if it sets no limit
+	Limit       int          `json:"limit"`  // streams that the server allows a connection; -1 if it sets no limit, or was never connected to
 	Budget      Budget       `json:"budget"`
 	Subchannels []Subchannel `json:"subchannels"` // by order of their making
 }
@@ -58,7 +67,7 @@ type Subchannel struct {
 	State     string     `json:"state"`               // idle, dialing, resting, checking, ready, draining
 	Connected *time.Time `json:"connected,omitempty"` // when the connection was made
 	EndOfLife *time.Time `json:"endOfLife,omitempty"` // when it will be replaced for its age
-	LastUse   *time.Time `json:"lastUse,omitempty"`   // last seen in use, up to idleTimeout ÷ 16 late
+	LastUse   *time.Time `json:"lastUse,omitempty"`   // last seen in use, to within idleTimeout ÷ 16; absent if nobody looks, for idleTimeout is 0
 	InFlight  int        `json:"inFlight"`
 	Started   uint32     `json:"started"`            // RPCs on this connection, modulo 2³²
 	Limit     int        `json:"limit"`              // streams that the server allows here; -1 if it sets no limit

@@ -15,11 +15,14 @@ type Recorder struct {
 	estats.UnimplementedMetricsRecorder
 	mu    sync.Mutex
 	sums  map[string]float64
+	least map[string]float64 // of a histogram
 	calls int
 }
 
 // NewRecorder returns a Recorder.
-func NewRecorder() *Recorder { return &Recorder{sums: make(map[string]float64)} }
+func NewRecorder() *Recorder {
+	return &Recorder{sums: make(map[string]float64), least: make(map[string]float64)}
+}
 
 // Sum returns what was recorded of a metric with these labels, beside the target: of a
 // gauge the last value, of a histogram how many.
@@ -27,6 +30,13 @@ func (r *Recorder) Sum(metric string, labels ...string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return int(r.sums[key(metric, labels)])
+}
+
+// Least returns the smallest value of a histogram, 0 if it has none.
+func (r *Recorder) Least(metric string) float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.least[metric]
 }
 
 // Calls returns how often anything of the policy was recorded.
@@ -71,7 +81,13 @@ func (r *Recorder) RecordInt64Gauge(h *estats.Int64GaugeHandle, n int64, labels 
 }
 
 // RecordFloat64Histo implements stats.MetricsRecorder.
-func (r *Recorder) RecordFloat64Histo(h *estats.Float64HistoHandle, _ float64, labels ...string) {
+func (r *Recorder) RecordFloat64Histo(h *estats.Float64HistoHandle, v float64, labels ...string) {
+	name := h.Descriptor().Name
+	r.mu.Lock()
+	if least, ok := r.least[name]; !ok || v < least {
+		r.least[name] = v
+	}
+	r.mu.Unlock()
 	r.record(h.Descriptor(), 1, labels, false)
 }
 

@@ -1,0 +1,114 @@
+package balancer_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/resolver"
+
+	"github.com/grpc-subpool/subpool/internal/harness"
+)
+
+const limitMetric = "subpool.stream_limit"
+
+var hundredStreams = harness.Options{Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(100)}}
+
+// Guards: recordLimitLocked in Close. The pool that follows may find a server without a
+// limit, and have nothing to tell.
+func TestTheLimitThatIsToldEndsWithThePool(t *testing.T) {
+	r := harness.NewRecorder()
+	story(t, `{"size":1}`, hundredStreams, func(t *testing.T, c client) {
+		require.NoError(t, c.call())
+		require.Equal(t, 100, r.Sum(limitMetric))
+		require.NoError(t, c.Close())
+		synctest.Wait()
+		require.Equal(t, -1, r.Sum(limitMetric))
+	}, grpc.WithStatsHandler(r))
+}
+
+// Guards: `silent` in limitLocked.
+func TestAnEndpointThatWasNeverConnectedDoesNotSpeakForTheOthers(t *testing.T) {
+	r := harness.NewRecorder()
+	synctest.Test(t, func(t *testing.T) {
+		opts := hundredStreams
+		opts.DialTime = 10 * time.Second
+		s := harness.Start(t, opts)
+		m := resolverOf("a:1")
+		cc := channelOf(t, s, m, harness.Policy(`{"size":1}`), grpc.WithStatsHandler(r))
+		cc.Connect()
+		time.Sleep(11 * time.Second)
+		require.Equal(t, 100, r.Sum(limitMetric))
+		before := r.Calls()
+		m.UpdateState(resolver.State{Addresses: []resolver.Address{{Addr: "b:1"}}})
+		time.Sleep(5 * time.Second)
+		require.Equal(t, 100, r.Sum(limitMetric))
+		require.Equal(t, -1, shown(t).Endpoints[0].Limit, "of b:1 nothing is known")
+		time.Sleep(6 * time.Second)
+		require.Equal(t, 100, r.Sum(limitMetric))
+		require.Equal(t, 100, shown(t).Endpoints[0].Limit)
+		require.Greater(t, r.Calls(), before)
+		m.UpdateState(resolver.State{})
+		synctest.Wait()
+		require.Equal(t, -1, r.Sum(limitMetric), "there is nobody to allow anything")
+	})
+}
+
+// Guards: `if !e.removed` in limitLocked.
+func TestAnEndpointThatOnlyDrainsAllowsNothing(t *testing.T) {
+	r := harness.NewRecorder()
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, hundredStreams)
+		m := resolverOf("a:1", "b:1")
+		cc := channelOf(t, s, m, harness.Policy(`{"size":1}`), grpc.WithStatsHandler(r))
+		cc.Connect()
+		time.Sleep(time.Second)
+		c := client{t, cc, s}
+		for range 4 {
+			defer c.stream()()
+		}
+		s.Allow(t, 1, 10)
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 10, r.Sum(limitMetric))
+		first := shown(t).Endpoints[0]
+		if first.Limit != 10 {
+			first = shown(t).Endpoints[1]
+		}
+		stays := map[string]string{"a:1": "b:1", "b:1": "a:1"}[first.Addresses[0]]
+		m.UpdateState(resolver.State{Addresses: []resolver.Address{{Addr: stays}}})
+		synctest.Wait()
+		require.Equal(t, 100, r.Sum(limitMetric))
+		removed := 0
+		for _, e := range shown(t).Endpoints {
+			if e.Removed {
+				removed++
+			}
+		}
+		require.Equal(t, 1, removed, "it finishes its streams")
+	})
+}
+
+// A server may say another limit in each millisecond.
+//
+// Guards: `now.Before(e.quiet)` in noteLimit, and `consider(e.quiet)`: the last one is
+// told, too.
+func TestALimitThatChangesAllTheTimeIsToldOnceASecond(t *testing.T) {
+	r := harness.NewRecorder()
+	story(t, `{"size":1,"idleTimeout":"0s"}`, harness.Options{}, func(t *testing.T, c client) {
+		time.Sleep(time.Second)
+		before := r.Calls()
+		for i := range 4999 {
+			c.Allow(t, 1, uint32(100+i%2))
+			time.Sleep(time.Millisecond)
+		}
+		c.Allow(t, 1, 7)
+		require.LessOrEqual(t, r.Calls()-before, 6)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, 7, r.Sum(limitMetric))
+		require.Equal(t, 7, shown(t).Endpoints[0].Limit)
+		require.Equal(t, "endpoints", shown(t).Decisions[0].What, "the first is not forgotten")
+	}, grpc.WithStatsHandler(r))
+}
