@@ -8,6 +8,11 @@
 //
 // It shows targets, addresses and the text of connection errors to whoever can reach
 // it. As with net/http/pprof, that should be operators only.
+//
+// Where it is served on a loopback address it answers only to the names of one, so that
+// a site whose name was made to point there (DNS rebinding) learns nothing; behind a
+// proxy that keeps the client's Host see [AllowHost]. On other addresses it answers to
+// any name: there whatever guards the handler has to keep others out.
 package page
 
 import (
@@ -17,7 +22,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,8 +67,15 @@ type Option func(*handler)
 // to what guards the handler.
 func AllowRecycle() Option { return func(h *handler) { h.mayRecycle = true } }
 
+// AllowHost lets a page that is served on a loopback address answer to this name, too:
+// for a proxy on the same machine that passes the client's Host on.
+func AllowHost(name string) Option {
+	return func(h *handler) { h.hosts = append(h.hosts, strings.ToLower(name)) }
+}
+
 type handler struct {
 	mayRecycle  bool
+	hosts       []string
 	crossOrigin *http.CrossOriginProtection
 	document    []byte
 	policy      string // the Content-Security-Policy
@@ -100,6 +114,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Cache-Control", "no-store")
 
+	if !h.answersTo(r) {
+		http.Error(w, fmt.Sprintf("host %q is not a name of this machine: see page.AllowHost", r.Host), http.StatusForbidden)
+		return
+	}
 	serve, methods := h.route(r.URL.Path)
 	if !slices.Contains(methods, r.Method) {
 		allowed := strings.Join(methods, ", ")
@@ -108,6 +126,29 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	serve(w, r)
+}
+
+// answersTo reports whether a request that came to a loopback address was meant for it.
+func (h *handler) answersTo(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok || !isLoopback(local.String()) {
+		return true
+	}
+	return isLoopback(r.Host) || slices.Contains(h.hosts, nameOf(r.Host))
+}
+
+// nameOf is a host in lower case without its port, or brackets.
+func nameOf(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.Trim(host, "[]"))
+}
+
+func isLoopback(host string) bool {
+	name := nameOf(host)
+	addr, err := netip.ParseAddr(name)
+	return name == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // route looks at the last part of a path only, so that it is the same at any prefix.

@@ -3,7 +3,7 @@
 const interval = 1_000; // ms between two looks
 const patience = 10_000; // ms for an answer
 const openAtMost = 3; // pools that are shown whole at first
-const base = location.pathname.replace(/\/?$/, "/"); // also where a mux adds no slash
+const base = location.pathname.replace(/^\/+/, "/").replace(/\/?$/, "/"); // a mux may add no slash, or leave two
 const mayRecycle = document.documentElement.dataset.recycle === "true";
 const pools = new Map();
 const byId = (id) => document.getElementById(id);
@@ -83,7 +83,9 @@ function showPool({ p, sum, f, now, ...view }) {
   f.error.classList.toggle("bad", p.state === "TRANSIENT_FAILURE");
   set(f.inFlight, number(sum.inFlight));
   const window = tidy(p.settings.idleTimeout);
-  set(f.inFlightNote, `peak ${number(Math.max(sum.peak, sum.inFlight))}${window === "off" ? "" : ` in ${window}`}`);
+  const { connections, inFlight } = p.former ?? { inFlight: 0 };
+  set(f.inFlightNote, `peak ${number(Math.max(sum.peak, sum.inFlight))}${window === "off" ? "" : ` in ${window}`}` +
+    (inFlight ? `, and ${number(inFlight)} on ${count(connections, "connection")} that the server is closing` : ""));
   set(f.size, number(sum.size));
   set(f.sizeNote, `of ${range(sum.min, sum.max)}, ${number(sum.ready)} ready` +
     (sum.draining ? `, ${number(sum.draining)} draining` : ""));

@@ -3,7 +3,9 @@ package page_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -70,6 +72,40 @@ func TestRecyclingNamesAPool(t *testing.T) {
 		fmt.Sprint("?id=", id+1): http.StatusNotFound,
 	} {
 		assert.Equal(t, want, ask(h, "POST", "/recycle"+query, "Subpool-Recycle", "1").Code, query)
+	}
+	assert.Zero(t, p.recycled)
+}
+
+// A site may have its own name point to this machine (DNS rebinding); its scripts are
+// then of the page's own origin.
+//
+// Guards: `h.answersTo(r)` in ServeHTTP.
+func TestOnALoopbackAddressThePageAnswersToItsNamesOnly(t *testing.T) {
+	p := register(t, "dns:///a:443")
+	s := httptest.NewServer(page.Handler(page.AllowRecycle(), page.AllowHost("Ops.example.com")))
+	defer s.Close()
+	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
+	require.NoError(t, err)
+	request := func(method, path, host string) int {
+		r, err := http.NewRequest(method, s.URL+path, nil)
+		require.NoError(t, err)
+		r.Host = host
+		r.Header.Set("Subpool-Recycle", "1")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		res, err := s.Client().Do(r)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		return res.StatusCode
+	}
+	for _, host := range []string{"127.0.0.1:" + port, "localhost:" + port, "LOCALHOST", "[::1]:" + port, "ops.example.com", "ops.example.com:443"} {
+		assert.Equal(t, http.StatusOK, request("GET", "/", host), host)
+		assert.Equal(t, http.StatusOK, request("GET", "/json", host), host)
+	}
+	for _, host := range []string{"rebound.evil.test:" + port, "localhost.evil.test", "127.0.0.1.evil.test", "example.com", "10.0.0.1"} {
+		for _, path := range []string{"/", "/json", "/nothing"} {
+			assert.Equal(t, http.StatusForbidden, request("GET", path, host), host)
+		}
+		assert.Equal(t, http.StatusForbidden, request("POST", "/recycle?id=1", host), host)
 	}
 	assert.Zero(t, p.recycled)
 }

@@ -9,7 +9,7 @@ function updateEndpoint({ root, f, subchannels }, e, p) {
   setState(f.state, e.removed ? "removed" : e.state, e.removed ? "" : kindOf(e.state));
   each(f.addresses, addresses.length, "span", (span, i) => set(span, addresses[i]));
   set(f.note, `wants ${number(e.wanted)} of ${range(e.minSize, e.maxSize)} · ` +
-    `peak ${number(e.peak)} · ${limitInWords(e.limit)}`);
+    `peak ${number(e.peak)} · ${limitInWords(e)}`);
   root.classList.toggle("single", addresses.length < 2);
   sync(f.subchannels, subchannels, all, (s) => s.order, () => make("subchannel"),
     (view, s) => updateSubchannel(view, s, p));
@@ -18,7 +18,8 @@ function updateEndpoint({ root, f, subchannels }, e, p) {
   f.budget.classList.toggle("bad", b.connections > b.mostConnections || b.draining > b.mostDraining);
 }
 
-function limitInWords(limit) {
+function limitInWords({ limit, subchannels }) {
+  if (limit < 0 && !subchannels?.some((s) => millis(s.connected) !== undefined)) return "limit of streams unknown";
   return limit < 0 ? "the server sets no limit of streams" : `the server allows ${count(limit, "stream")} a connection`;
 }
 

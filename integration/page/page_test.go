@@ -27,6 +27,17 @@ func TestThePageShowsWhatAPoolIs(t *testing.T) {
 	tb.wantQuietConsole()
 }
 
+func TestThePageTellsWhatIsNoSubchannelsAnyMoreAndWhatIsNotKnown(t *testing.T) {
+	register(t, outage)
+	tb := open(t, serve(t, page.Handler()))
+	tb.wait("document.querySelectorAll('tbody tr').length == 6")
+	assert.Contains(t, tb.texts("[data-f=inFlightNote]")[0], "and 2 on 1 connection that the server is closing")
+	notes := tb.texts(".note")
+	assert.Contains(t, notes[0], "the server sets no limit of streams")
+	assert.Contains(t, notes[1], "limit of streams unknown")
+	tb.wantQuietConsole()
+}
+
 func TestThePlotsMove(t *testing.T) {
 	register(t, risingTide)
 	tb := open(t, serve(t, page.Handler()), before(hurried))
@@ -79,6 +90,11 @@ func TestThePageWorksWhereAMuxAddsNoSlash(t *testing.T) {
 	tb := open(t, serve(t, h)+"/debug/subpool")
 	tb.wait("document.querySelectorAll('tbody tr').length == 3")
 	assert.Regexp(t, "/debug/subpool/json$", eval[string](tb, "document.querySelector('#json').href"))
+	tb.wantQuietConsole()
+	// Nor is a path with two slashes another host.
+	tb = open(t, serve(t, page.Handler())+"//example.test/")
+	tb.wait("document.querySelectorAll('tbody tr').length == 3")
+	assert.Regexp(t, "^http://127.0.0.1:[0-9]+/example.test/json$", eval[string](tb, "document.querySelector('#json').href"))
 	tb.wantQuietConsole()
 }
 

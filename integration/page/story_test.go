@@ -139,6 +139,7 @@ func outage(look int) inspect.Pool {
 		Subchannels: []inspect.Subchannel{{Order: 31, State: "resting", Limit: -1, Replaces: "lost"},
 			{Order: 32, State: "idle", Limit: -1, Replaces: "lost"}, {Order: 33, State: "dialing", Limit: -1, Replaces: "lost"}}}
 	p.Endpoints = []inspect.Endpoint{e, gone}
+	p.Former = inspect.Former{Connections: 1, InFlight: 2}
 	p.Error = `connection error: desc = "transport: Error while dialing: dial tcp 10.8.1.5:8443: connect: connection refused"`
 	p.Decisions = append(p.Decisions,
 		inspect.Decision{At: p.At, What: "lost", Why: "subchannels 31, 32, 33 of 10.8.1.5:8443 lost their connections"},
