@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/experimental/stats"
 
 	"github.com/grpc-subpool/subpool"
 )
@@ -18,30 +19,56 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
+// exported is how Prometheus calls a metric.
+func exported(d *stats.MetricDescriptor) string {
+	name := strings.ReplaceAll(d.Name, ".", "_")
+	switch d.Type {
+	case stats.MetricTypeIntCount, stats.MetricTypeFloatCount:
+		return name + "_total"
+	case stats.MetricTypeIntHisto, stats.MetricTypeFloatHisto:
+		return name + map[string]string{"s": "_seconds"}[d.Unit] + "_sum"
+	}
+	return name
+}
+
+// valuesOf finds what a label may be: in the row of its metric, or in the table of reasons.
+func valuesOf(t *testing.T, metric, label string) []string {
+	operations := read(t, "docs/operations.md")
+	row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(metric) + "` .*$").FindString(operations)
+	require.NotEmpty(t, row, metric)
+	if label == "subpool_reason" {
+		row = strings.Join(regexp.MustCompile("(?m)^\\| `[a-z_]+` \\|").FindAllString(operations, -1), "\n")
+	}
+	return regexp.MustCompile("`[a-z_]+`").FindAllString(row, -1)
+}
+
 // An alert whose metric is misspelt never fires, and nobody notices.
 func TestAlertsAreAboutMetricsThatExist(t *testing.T) {
-	var known []string
+	known := make(map[string]*stats.MetricDescriptor)
 	for name := range subpool.Metrics().Metrics() {
-		known = append(known, strings.ReplaceAll(name, ".", "_"))
+		d := stats.DescriptorForMetric(name)
+		known[exported(d)] = d
 	}
-	operations := read(t, "docs/operations.md")
 	rules := read(t, "examples/prometheus/alerts.yml")
-	named := regexp.MustCompile(`\bsubpool_(\w+)(?:\{([^}]*)\})?`).FindAllStringSubmatch(rules, -1)
-	require.NotEmpty(t, named)
-	label := regexp.MustCompile(`^subpool_(\w+)=~?"([\w|]+)"$`)
+	named := regexp.MustCompile(`\bsubpool_\w+(\{[^}]*\})?`).FindAllString(rules, -1)
+	label := regexp.MustCompile(`(\w+)=~?"([\w|]+)"`)
+	metrics := 0
 	for _, n := range named {
-		if n[1] == "state" || n[1] == "outcome" || n[1] == "reason" {
+		name, selector, _ := strings.Cut(n, "{")
+		if slices.Contains([]string{"subpool_state", "subpool_outcome", "subpool_reason"}, name) {
 			continue // a label, seen with its metric
 		}
-		require.Contains(t, known, "subpool_"+strings.TrimSuffix(n[1], "_total"))
-		for _, l := range strings.FieldsFunc(n[2], func(r rune) bool { return r == ',' }) {
-			parts := label.FindStringSubmatch(l)
-			require.NotNil(t, parts, l)
-			for _, value := range strings.Split(parts[2], "|") {
-				require.Contains(t, operations, "`"+value+"`", "a value of subpool.%s", parts[1])
+		d := known[name]
+		require.NotNil(t, d, n)
+		metrics++
+		for _, l := range label.FindAllStringSubmatch(selector, -1) {
+			require.Contains(t, strings.Join(d.Labels, " "), strings.Replace(l[1], "_", ".", 1), n)
+			for _, value := range strings.Split(l[2], "|") {
+				require.Contains(t, valuesOf(t, d.Name, l[1]), "`"+value+"`", n)
 			}
 		}
 	}
+	require.Greater(t, metrics, 8)
 }
 
 func TestEachAlertIsExplained(t *testing.T) {
@@ -55,5 +82,5 @@ func TestEachAlertIsExplained(t *testing.T) {
 	}
 	require.NotEmpty(t, rules)
 	require.Equal(t, name(rules), name(explained))
-	require.Len(t, slices.Compact(name(rules)), len(rules))
+	require.Len(t, slices.Compact(slices.Sorted(slices.Values(name(rules)))), len(rules))
 }

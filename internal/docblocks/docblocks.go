@@ -27,9 +27,7 @@ var foreign = regexp.MustCompile(`\b(opentelemetry|option|grpcpool|pool\.(Init|N
 
 // Blocks returns what the README and the docs of the repository at root have.
 func Blocks(t testing.TB, root string) (all []Block) {
-	files, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
-	require.NoError(t, err)
-	for _, file := range append(files, filepath.Join(root, "README.md")) {
+	for _, file := range Files(t, root) {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		var open *Block
@@ -48,6 +46,14 @@ func Blocks(t testing.TB, root string) (all []Block) {
 		require.Nil(t, open, "%s: a fence is left open", file)
 	}
 	return all
+}
+
+// Files returns the README and the docs of the repository at root.
+func Files(t testing.TB, root string) []string {
+	files, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	return append(files, filepath.Join(root, "README.md"))
 }
 
 // A Scope is what blocks may use without declaring it.
@@ -109,6 +115,6 @@ func (s Scope) Compile(t testing.TB, blocks ...Block) {
 	require.NoError(t, err)
 	list := filepath.Join(dir, "overlay.json")
 	require.NoError(t, os.WriteFile(list, js, 0o600))
-	out, err := exec.Command("go", append([]string{"build", "-overlay", list}, packages...)...).CombinedOutput()
+	out, err := exec.Command("go", append([]string{"build", "-o", os.DevNull, "-overlay", list}, packages...)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
