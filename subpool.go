@@ -38,7 +38,7 @@ func Credentials(creds credentials.TransportCredentials) credentials.TransportCr
 func Pools() []*inspect.Handle { return inspect.Pools() }
 
 // Metrics returns the names of the metrics of the policy. Like all that are not gRPC's
-// stable ones they are off unless they are asked for:
+// stable ones they are off unless they are asked for, with one provider for all channels:
 //
 //	opentelemetry.DialOption(opentelemetry.Options{MetricsOptions: opentelemetry.MetricsOptions{
 //		MeterProvider: provider,

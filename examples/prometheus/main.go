@@ -28,8 +28,9 @@ import (
 	"github.com/grpc-subpool/subpool"
 )
 
-// withMetrics makes a channel put its metrics into registry: gRPC's and the pool's. This
-// is all that a program has to do.
+// withMetrics makes channels put their metrics into registry: gRPC's and the pool's. A
+// program makes one such option and gives it to all its channels: of two exporters into
+// one registry Prometheus gets an error.
 func withMetrics(registry prometheus.Registerer) (grpc.DialOption, error) {
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry), otelprometheus.WithoutScopeInfo())
 	if err != nil {

@@ -200,14 +200,14 @@ func TestTheStreamLimitIsTheServers(t *testing.T) {
 	const name = "subpool.stream_limit"
 	scenario(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		require.Nil(t, c.collect(name), "none is known")
-		c.Allow(t, 1, 100)
-		c.wait(10 * time.Millisecond)
+		c.Allow(t, 1, 100) // the first is told at once, the next ones once a second
+		c.wait(time.Second)
 		require.Equal(t, points{"": 100}, c.points(name))
 		c.Allow(t, 2, 10)
-		c.wait(10 * time.Millisecond)
+		c.wait(time.Second)
 		require.Equal(t, points{"": 10}, c.points(name), "the smallest")
 		subpool.Pools()[0].Recycle()
-		c.wait(10 * time.Millisecond)
+		c.wait(time.Second)
 		require.Equal(t, points{"": -1}, c.points(name), "the new ones have none")
 	})
 }

@@ -23,7 +23,7 @@ type Block struct {
 // Foreign reports whether b needs modules beside the main one.
 func (b Block) Foreign() bool { return foreign.MatchString(b.Text) }
 
-var foreign = regexp.MustCompile(`\b(opentelemetry|option|grpcpool|pool\.(Init|New))\b`)
+var foreign = regexp.MustCompile(`\b(opentelemetry|option|grpcpool|grpcgcp|pb|byAddress|pool\.(Init|New))\b`)
 
 // Blocks returns what the README and the docs of the repository at root have.
 func Blocks(t testing.TB, root string) (all []Block) {

@@ -16,6 +16,7 @@ const root = "../.."
 
 var scope = Scope{
 	Given: `
+var target = "dns:///api.example.com:443"
 var creds = grpc.WithTransportCredentials(insecure.NewCredentials())
 var mux = http.NewServeMux()
 var endpoint grpcresolver.Endpoint
