@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -91,4 +94,43 @@ func ExamplePools() {
 	// Output:
 	// READY 3 wanted, at most 4 at a time
 	// grew 0→3: minSize 3
+}
+
+// What `{}` asks for.
+func ExampleDefaultConfig() {
+	c := subpool.DefaultConfig()
+	fmt.Println(c.MinSize, "to", c.MaxSize, "for each address, by", c.TargetStreams, "streams")
+	fmt.Println(c.Picker, c.IdleTimeout, c.MaxLifetime)
+	// Output:
+	// 1 to 4 for each address, by 100 streams
+	// least_in_flight 4m0s 1h0m0s
+}
+
+// What may be joined to the metrics of gRPC.
+func ExampleMetrics() {
+	names := slices.Sorted(maps.Keys(subpool.Metrics().Metrics()))
+	fmt.Println(strings.Join(names, "\n"))
+	// Output:
+	// subpool.calls.cut
+	// subpool.calls.full
+	// subpool.connections.drain_duration
+	// subpool.connections.opened
+	// subpool.connections.retired
+	// subpool.growth
+	// subpool.renewals.failed
+	// subpool.stream_limit
+	// subpool.subchannels
+}
+
+// Under a policy that does not pass the options of subchannels on, the credentials tell the
+// pool of its connections. They do no harm elsewhere.
+func ExampleCredentials() {
+	cc, err := grpc.NewClient("subpool:///svc.example.com:443?size=2",
+		grpc.WithTransportCredentials(subpool.Credentials(credentials.NewTLS(nil))))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer cc.Close()
+	fmt.Println(cc.GetState())
+	// Output: IDLE
 }

@@ -42,5 +42,19 @@ func ExampleAllowRecycle() {
 	// Stands for what guards the other pages that are for operators only.
 	operatorsOnly := func(h http.Handler) http.Handler { return h }
 
-	http.Handle("/debug/subpool/", operatorsOnly(page.Handler(page.AllowRecycle())))
+	mux := http.NewServeMux()
+	mux.Handle("/debug/subpool/", operatorsOnly(page.Handler(page.AllowRecycle())))
+
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	// A form on a page of somebody else's may send this, but not the header that the page's
+	// own button sends.
+	response, err := http.Post(server.URL+"/debug/subpool/recycle?id=1", "", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer response.Body.Close()
+	fmt.Println(response.Status)
+	// Output: 403 Forbidden
 }

@@ -1,0 +1,31 @@
+package config_test
+
+import (
+	"fmt"
+
+	"github.com/grpc-subpool/subpool/config"
+)
+
+// A field that is not known is ignored, and told; a value out of bounds is an error.
+func ExampleParse() {
+	c, given, unknown, err := config.Parse([]byte(`{"minSize":2,"maxsize":8}`))
+	fmt.Println(c.MinSize, c.MaxSize, given, unknown, err)
+
+	_, _, _, err = config.Parse([]byte(`{"maxLifetime":"1ms"}`))
+	fmt.Println(err)
+	// Output:
+	// 2 4 [minSize] [maxsize] <nil>
+	// subpool: maxLifetime: "1ms", must be 0s or at least 100ms
+}
+
+// In the query of a target an unknown name is an error.
+func ExampleParseQuery() {
+	c, given, err := config.ParseQuery("size=8&maxLifetime=10m")
+	fmt.Println(c.MinSize, c.MaxSize, c.MaxLifetime, given, err)
+
+	_, _, err = config.ParseQuery("sise=8")
+	fmt.Println(err)
+	// Output:
+	// 8 8 10m0s [maxLifetime size] <nil>
+	// subpool: "sise": unknown setting, must be one of size, minSize, maxSize, targetStreams, picker, idleTimeout, maxLifetime, lifetimeJitter, drainTimeout, maxPending, unresponsiveTimeout, resolveInterval
+}
