@@ -97,6 +97,9 @@ func park(pool contender.Pool, srv *server.Process, limit time.Duration) (values
 			}
 			mu.Lock()
 			defer mu.Unlock()
+			if ctx.Err() != nil { // it got the place of one that has just ended
+				return
+			}
 			running++
 			last = max(last, time.Since(began))
 		})

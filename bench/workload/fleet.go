@@ -20,7 +20,7 @@ type simulation struct {
 type outcome struct {
 	imbalance []float64 // by minute since it scaled out: the busiest backend ÷ the mean
 	most      int       // dials in a second, after the first minute
-	mean      float64   // dials a second, after the first minute
+	mean      float64   // dials a second, in the three hours after the first minute
 }
 
 // lifeOf is the life of a connection, as docs/lifecycle.md has it: maxLifetime × (1 −
@@ -31,6 +31,10 @@ func lifeOf(maxLifetime time.Duration, jitter, u float64) time.Duration {
 
 // begins is the time within which all clients start.
 const begins = 10 * time.Second
+
+// counts is for how long dials are counted for their mean: a multiple of each maxLifetime,
+// for without jitter they come in waves.
+const counts = 3 * time.Hour
 
 func (s simulation) run(rng *rand.Rand) outcome {
 	// How many connections a backend gets and loses in each minute since scaleOut.
@@ -82,10 +86,11 @@ func sum(dials []int, change [][]int, connections int) (o outcome) {
 		}
 		o.imbalance = append(o.imbalance, float64(slices.Max(has))/mean)
 	}
-	later := dials[60:]
-	for _, n := range later {
+	for _, n := range dials[60:] {
 		o.most = max(o.most, n)
-		o.mean += float64(n) / float64(len(later))
+	}
+	for _, n := range dials[60 : 60+int(counts/time.Second)] {
+		o.mean += float64(n) / counts.Seconds()
 	}
 	return o
 }

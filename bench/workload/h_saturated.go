@@ -43,7 +43,7 @@ func runSaturated(r *Run, w *result.Workload) error {
 		row := strconv.Itoa(waiting)
 		l := load{callers: 40 + waiting, warm: r.lasts(400 * time.Millisecond), window: r.lasts(400 * time.Millisecond)}
 		plain, ours := carry(row, contender.Plain, pool, whole, l, tell), carry(row, contender.Subpool, pool, quarter, l, tell)
-		sides = append(sides, plain, ours, uncollected(plain), uncollected(ours))
+		sides = append(sides, collected(plain), collected(ours), uncollected(plain), uncollected(ours))
 	}
 	if err := r.alternate(t, 7, sides...); err != nil {
 		return err
@@ -61,11 +61,18 @@ func runSaturated(r *Run, w *result.Workload) error {
 
 const withoutGC = ", no GC"
 
-// uncollected is s while no garbage is collected.
-func uncollected(s side) side {
-	return side{s.row, s.name + withoutGC, func(slice int) (values, error) {
+// collected is s without the garbage of the side before it.
+func collected(s side) side {
+	return side{s.row, s.name, func(slice int) (values, error) {
 		runtime.GC()
-		defer debug.SetGCPercent(debug.SetGCPercent(-1))
 		return s.measure(slice)
 	}}
+}
+
+// uncollected is s while no garbage is collected.
+func uncollected(s side) side {
+	return collected(side{s.row, s.name + withoutGC, func(slice int) (values, error) {
+		defer debug.SetGCPercent(debug.SetGCPercent(-1))
+		return s.measure(slice)
+	}})
 }

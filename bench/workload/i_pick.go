@@ -28,7 +28,8 @@ var pick = Kind{
 	Key:   "i",
 	Title: "The pick alone",
 	About: "Pick and Done on the pickers that the policies really publish with 16 READY connections, and nothing else. " +
-		"gRPC's own policies have them to as many addresses, for of copies of one they make one connection.",
+		"gRPC's own policies have them to as many addresses, for of copies of one they make one connection. " +
+		"A slice in which the machine gave less than 0.8 of the processors that the threads can use is repeated, ten times at most.",
 	run: runPick,
 }
 

@@ -14,7 +14,7 @@ var fleet = Kind{
 	Title: "A fleet behind an L4 balancer",
 	About: "A simulation in virtual time, by the formula of a life and nothing else: 10,000 clients with four connections each begin within ten seconds, behind an L4 balancer that gives each new connection to a backend at random. " +
 		"After 121 minutes, when all that have no jitter have just been replaced, it scales out from 10 backends to 20. Imbalance is the connections of the busiest backend against the mean. " +
-		"Dials are those of the whole fleet, in the second that had most and on average, from a minute after the start on.",
+		"Dials are those of the whole fleet, in the second that had most and on average over three hours, from a minute after the start on.",
 	run: runFleet,
 }
 
