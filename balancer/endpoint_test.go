@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/connectivity"
 
@@ -162,151 +161,6 @@ func TestADialFromBeforeTheFirstFailureHoldsNobodyUp(t *testing.T) {
 	require.Equal(t, connectivity.TransientFailure, s.state())
 }
 
-func TestAConnectionThatFlapsIsAFailedAttempt(t *testing.T) {
-	s := tell(t, `{"size":4}`)
-	s.connect()
-	s.pass(time.Second - 1)
-	s.cut()
-	s.want(dialing, 0)
-	require.Equal(t, connectivity.TransientFailure, s.state())
-	s.pass(time.Second - 1)
-	s.want(dialing, 0)
-	s.pass(1)
-	s.want(dialing, 1)
-
-	s.connect()
-	s.want(dialing, 0) // one success proves nothing
-	s.pass(time.Second)
-	s.want(dialing, 3)
-}
-
-func TestTheFlapOfAnotherDoesNotUndoWhatTheProbeProves(t *testing.T) {
-	s := tell(t, `{"size":3}`)
-	dials := s.in(dialing)
-	s.rise(dials[0], s.now)
-	s.lost(dials[0], 0, s.now) // the probe
-	s.pass(time.Second)
-	s.rise(dials[1], s.now)
-	s.rise(dials[0], s.now)
-	s.settle()
-	s.pass(time.Second / 2)
-	s.lost(dials[1], 0, s.now)
-	s.settle()
-	s.pass(time.Second / 2)
-	s.want(ready, 1)
-	s.want(dialing, 2)
-}
-
-// A server that accepts and closes may do so before or after its SETTINGS, in any
-// order of sixteen: none must set free those that flapped already.
-func TestAFlapBesideARefusalIsRemembered(t *testing.T) {
-	s := tell(t, `{"size":3}`)
-	dials := s.in(dialing)
-	s.rise(dials[0], s.now)
-	s.fail(dials[1], 0) // the probe
-	s.lost(dials[0], 0, s.now)
-	s.settle()
-	s.rise(dials[2], s.now)
-	s.settle()
-	s.want(dialing, 0)
-}
-
-// A clock may not move between a success and a flap. NewSubConn fails while a channel
-// closes, and the pool would ask for one without end.
-//
-// Guards: `s.fresh = false` in endpoint.flap.
-func TestWhatServedBeforeAFlapDoesNotForgiveItAtTheSameInstant(t *testing.T) {
-	s := tell(t, `{"size":2}`)
-	served, lost := s.slots[0], s.slots[1]
-	s.rise(served, s.now)
-	served.served = true
-	require.True(t, s.lost(lost, 0, s.now))
-	s.settle()
-	require.Empty(t, s.did.dial)
-}
-
-func TestTheBackoffOfFlapsGrows(t *testing.T) {
-	s := tell(t, `{"size":1}`)
-	for _, wait := range []time.Duration{time.Second, 1600 * time.Millisecond, 2560 * time.Millisecond} {
-		s.connect()
-		s.cut()
-		s.want(dialing, 0)
-		at, ok := s.deadline(s.now)
-		require.True(t, ok)
-		assert.Equal(t, wait, at.Sub(s.now))
-		s.pass(wait)
-		s.want(dialing, 1)
-	}
-}
-
-func TestARenewalConnectsFirst(t *testing.T) {
-	s := tell(t, `{"size":4,"maxLifetime":"1h"}`)
-	s.connect()
-	old := s.in(ready)
-	s.pass(time.Hour)
-	s.want(ready, 4)
-	s.want(dialing, 1) // the budget
-	require.True(t, s.did.resolve, "each renewal asks the resolver")
-
-	s.rise(s.in(dialing)[0], s.now)
-	s.settle()
-	s.want(ready, 4)
-	require.Equal(t, old[:1], s.did.drain)
-	s.want(dialing, 1) // the next
-}
-
-func TestOneOfManyTenthsIsRenewedAtOnce(t *testing.T) {
-	s := tell(t, `{"size":40,"maxLifetime":"1h"}`)
-	s.connect()
-	s.pass(time.Hour)
-	s.want(dialing, 4)
-	s.want(ready, 40)
-}
-
-func TestTheOldConnectionStaysWhenItsSuccessorCannotConnect(t *testing.T) {
-	s := tell(t, `{"size":4,"maxLifetime":"1h"}`)
-	s.connect()
-	s.pass(time.Hour)
-	for range 10 {
-		s.refuse()
-		s.want(ready, 4)
-		s.want(dialing, 0)
-		s.pass(time.Minute)
-		s.want(dialing, 0) // gRPC's backoff runs
-		s.rested()
-		s.want(dialing, 1)
-	}
-	s.connect()
-	s.want(draining, 1)
-}
-
-func TestWhenADueConnectionIsLostItsSuccessorTakesItsPlace(t *testing.T) {
-	s := tell(t, `{"size":4,"maxLifetime":"1h"}`)
-	s.connect()
-	s.pass(time.Hour)
-	successor := s.in(dialing)[0]
-	s.cut()
-	s.want(dialing, 4)
-	require.Contains(t, s.in(dialing), successor)
-	require.Len(t, s.slots, 4, "no slot too many")
-}
-
-func TestAnEndpointThatDrainsItsMaximumStartsNoRenewal(t *testing.T) {
-	s := tell(t, `{"size":2,"maxLifetime":"1h"}`)
-	s.connect()
-	for range 2 {
-		s.pass(time.Hour)
-		s.connect()
-		s.connect()
-	}
-	s.want(draining, 2)
-	s.pass(time.Hour)
-	s.want(dialing, 0)
-	s.want(ready, 2)
-	s.finish()
-	s.want(dialing, 1)
-}
-
 func TestWhenNothingIsLeftToAttemptTheFailureIsForgotten(t *testing.T) {
 	s := tell(t, `{"size":2}`)
 	s.rise(s.in(dialing)[0], s.now)
@@ -358,21 +212,6 @@ func TestASlotServesOnlyWhileItsServerIsWell(t *testing.T) {
 	s.want(ready, 0)
 	require.Equal(t, connectivity.TransientFailure, s.state())
 	require.Len(t, s.slots, 2, "they stay connected")
-}
-
-func TestASuccessorThatIsNotWellReplacesNobody(t *testing.T) {
-	s := tell(t, `{"size":2,"maxLifetime":"1h"}`)
-	s.connect()
-	s.pass(time.Hour)
-	successor := s.in(dialing)[0]
-	s.up(successor, 0, s.now)
-	s.checked(successor, connectivity.TransientFailure)
-	s.settle()
-	s.want(ready, 2)
-	s.want(draining, 0)
-	s.checked(successor, connectivity.Ready)
-	s.settle()
-	s.want(draining, 1)
 }
 
 func TestARemovedEndpointOnlyFinishes(t *testing.T) {

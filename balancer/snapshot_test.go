@@ -2,7 +2,6 @@ package balancer_test
 
 import (
 	"encoding/json"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/resolver"
 
-	subpoolbalancer "github.com/grpc-subpool/subpool/balancer"
 	"github.com/grpc-subpool/subpool/inspect"
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
@@ -249,98 +247,4 @@ func TestAPoolWithoutAddressesIsShown(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(js), `"endpoints":[]`)
 	})
-}
-
-// Guards: `p.unlist()` in Close.
-func TestAPoolIsListedForAsLongAsItsChannelIsInUse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		require.Empty(t, inspect.Pools())
-		s := harness.Start(t, harness.Options{})
-		c := client{t, s.NewClient(t, harness.Policy(`{"size":1}`), grpc.WithIdleTimeout(time.Minute)), s}
-		require.Empty(t, inspect.Pools(), "nobody has used it")
-		require.NoError(t, c.call())
-		first := pool(t)
-		time.Sleep(2 * time.Minute)
-		require.Empty(t, inspect.Pools(), "the channel is idle")
-		_, ok := first.Snapshot()
-		require.False(t, ok)
-		first.Recycle()
-		require.NoError(t, c.call())
-		require.Greater(t, pool(t).ID(), first.ID(), "another pool")
-		require.NoError(t, c.Close())
-		require.Empty(t, inspect.Pools())
-	})
-}
-
-// Guards: recycle of each endpoint, and `s.stale` in slot.due.
-func TestRecycleReplacesEveryConnectionAndFailsNoRPC(t *testing.T) {
-	opts := harness.Options{Handle: taking(5 * time.Millisecond), DialTime: 100 * time.Millisecond}
-	story(t, `{"size":6}`, opts, func(t *testing.T, c client) {
-		time.Sleep(time.Second)
-		stop := c.load(24)
-		time.Sleep(time.Second)
-		pool(t).Recycle()
-		synctest.Wait()
-		require.Equal(t, 6, c.Open(), "the successor connects first")
-		for range 10 {
-			time.Sleep(100 * time.Millisecond)
-			require.LessOrEqual(t, c.Open(), 6+2, "size + budget, and one that drains")
-		}
-		time.Sleep(time.Second)
-		_, failed, slowest := stop()
-		require.Empty(t, failed)
-		require.Less(t, slowest, 20*time.Millisecond)
-		require.Equal(t, 12, c.Accepted())
-		require.Equal(t, 6, c.Open())
-		p := shown(t)
-		require.EqualValues(t, 6, p.Totals.Retired["recycle"])
-		for _, s := range p.Endpoints[0].Subchannels {
-			require.Equal(t, "recycle", s.Replaces)
-		}
-	})
-}
-
-func TestARecycleThatCannotConnectCostsNothing(t *testing.T) {
-	story(t, `{"size":3}`, harness.Options{}, func(t *testing.T, c client) {
-		c.Break(harness.Refuse)
-		pool(t).Recycle()
-		for range 60 {
-			time.Sleep(time.Second)
-			require.NoError(t, c.call())
-		}
-		require.Equal(t, 3, c.Open())
-		c.Break(harness.None)
-		time.Sleep(5 * time.Minute)
-		require.EqualValues(t, 3, shown(t).Totals.Retired["recycle"])
-	})
-}
-
-// A snapshot is a copy: with the channel dropped, and snapshot and handle held,
-// nothing of the pool is left.
-//
-// Guards: `h.source.Store(nil)` in inspect.Register.
-func TestAHeldSnapshotKeepsNothingAlive(t *testing.T) {
-	s := harness.Start(t, harness.Options{Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}})
-	built := subpoolbalancer.NewSpy("spied_subpool")
-	handle, snapshot := usedAndClosed(t, s, `{"loadBalancingConfig":[{"spied_subpool":{"size":4,"maxLifetime":"100ms"}}]}`)
-	for begin := time.Now(); built.Alive() && time.Since(begin) < 30*time.Second; {
-		time.Sleep(10 * time.Millisecond) // goroutines of gRPC's end
-		runtime.GC()
-	}
-	require.False(t, built.Alive())
-	require.NotEmpty(t, snapshot.Endpoints)
-	_, ok := handle.Snapshot()
-	require.False(t, ok)
-}
-
-// usedAndClosed is apart so that nothing of it is left on the stack.
-func usedAndClosed(t *testing.T, s *harness.Server, serviceConfig string) (*inspect.Handle, inspect.Pool) {
-	cc, err := grpc.NewClient("passthrough:///server:443", s.DialOptions(serviceConfig)...)
-	require.NoError(t, err)
-	for s.Accepted() < 12 {
-		require.NoError(t, client{t, cc, s}.call())
-	}
-	handle, snapshot := pool(t), shown(t)
-	require.NoError(t, cc.Close())
-	return handle, snapshot
 }

@@ -1,0 +1,86 @@
+package balancer_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+
+	"github.com/grpc-subpool/subpool/internal/harness"
+)
+
+// Guards: `idleAt.Before(at)` in slot.expiry.
+func TestUnusedConnectionsWithinMinSizeAreRefreshed(t *testing.T) {
+	story(t, `{"size":2,"idleTimeout":"0.5s"}`, harness.Options{}, func(t *testing.T, c client) {
+		for range 250 {
+			time.Sleep(10 * time.Millisecond)
+			synctest.Wait()
+			require.Equal(t, 2, c.Open())
+		}
+		t.Logf("%d connections made in 2.5 s", c.Accepted())
+		// A life is 0.375 to 0.5 s, less a sixteenth.
+		require.InDelta(t, 2+2*2.5/0.41, c.Accepted(), 2.5)
+	})
+}
+
+// What the last hour called for stays for a while, but what is to stay for good is never
+// silent for idleTimeout.
+//
+// Guards: `s.keeps = true` in endpoint.keep, and `false`: what will be closed is not
+// replaced before.
+func TestUnusedConnectionsWithinMinSizeAreRefreshedThoughThePoolWasLargerOfLate(t *testing.T) {
+	const settings = `{"minSize":2,"maxSize":8,"targetStreams":10,"idleTimeout":"240s","maxLifetime":"0s"}`
+	story(t, settings, harness.Options{Handle: lasting(30 * time.Second)}, func(t *testing.T, c client) {
+		ended := c.begin(60)
+		time.Sleep(29 * time.Second)
+		require.Equal(t, 8, c.Open())
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Len(t, ended(), 60)
+		for range 240 + 15 {
+			time.Sleep(time.Second)
+			p, lively := shown(t), 0
+			for _, s := range p.Endpoints[0].Subchannels {
+				if s.State == "ready" && p.At.Sub(*s.LastUse) < 240*time.Second {
+					lively++
+				}
+			}
+			require.GreaterOrEqual(t, lively, 2)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, 2, c.Open())
+		retired := shown(t).Totals.Retired
+		require.Equal(t, []int64{2, 6}, []int64{retired["idle"], retired["shrink"]})
+		require.Equal(t, 8+2, c.Accepted())
+	})
+}
+
+// Guards: `s.used, s.runs, used = now, starts, true` in endpoint.sample.
+func TestAConnectionInUseIsNotRefreshed(t *testing.T) {
+	story(t, `{"size":1,"idleTimeout":"1s"}`, harness.Options{}, func(t *testing.T, c client) {
+		for range 100 {
+			require.NoError(t, c.call())
+			time.Sleep(200 * time.Millisecond)
+		}
+		require.Equal(t, 1, c.Accepted())
+		end := c.stream()
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 1, c.Accepted(), "a silent stream is use")
+		end()
+	})
+}
+
+// Guards: `e.discard` in endpoint.retireSurplus never being asked for a due slot
+// while its successor is missing.
+func TestUnusedConnectionsAreKeptWhenNoOtherCanBeMade(t *testing.T) {
+	story(t, `{"size":2,"idleTimeout":"1s"}`, harness.Options{}, func(t *testing.T, c client) {
+		c.Break(harness.Refuse)
+		time.Sleep(time.Minute)
+		require.Equal(t, 2, c.Open())
+		require.Equal(t, 2, c.Accepted())
+		require.NoError(t, c.call())
+	}, grpc.WithIdleTimeout(0))
+}

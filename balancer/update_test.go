@@ -1,0 +1,123 @@
+package balancer_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
+
+	"github.com/grpc-subpool/subpool/internal/harness"
+)
+
+// Guards: `p.cc.ResolveNow` for asksLocked.
+func TestTheResolverIsAskedAtResolveInterval(t *testing.T) {
+	for interval, want := range map[string]float64{"0s": 0, "30s": 120} {
+		synctest.Test(t, func(t *testing.T) {
+			s := harness.Start(t, harness.Options{})
+			asked, config := 0, fmt.Sprintf(`{"idleTimeout":"0s","maxLifetime":"0s","resolveInterval":%q}`, interval)
+			r := resolverOf("a:1")
+			r.ResolveNowCallback = countTo(&asked)
+			cc := channelOf(t, s, r, harness.Policy(config), grpc.WithIdleTimeout(0))
+			cc.Connect()
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			require.InDelta(t, want, asked, want/20)
+		})
+	}
+}
+
+// The settings change by service configs that the resolver sends, under load.
+//
+// Guards: `e.adopt(…)` in setEndpointsLocked.
+func TestEverySettingChangesInPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{Handle: taking(10 * time.Millisecond)})
+		r := resolverOf("a:1")
+		cc := channelOf(t, s, r, harness.Policy(`{"size":2}`))
+		c := client{t, cc, s}
+		c.Connect()
+		synctest.Wait()
+		stop := c.load(16)
+		for _, step := range []struct {
+			settings       string
+			after          time.Duration
+			open, accepted int // accepted 0 is not looked at
+		}{
+			{`{"size":2}`, time.Second, 2, 2},
+			{`{"size":6}`, time.Second, 6, 6},
+			{`{"size":6,"picker":"round_robin"}`, time.Second, 6, 6},
+			{`{"size":6,"maxLifetime":"10m","lifetimeJitter":0.1,"idleTimeout":"1m"}`, time.Second, 6, 6},
+			{`{"size":3}`, time.Second, 3, 6},
+			{`{"minSize":1,"maxSize":8,"targetStreams":4}`, time.Second, 5, 8},
+			{`{"minSize":1,"maxSize":8,"targetStreams":20,"idleTimeout":"1s"}`, 2 * time.Second, 1, 8},
+			{`{"minSize":4,"maxSize":8,"idleTimeout":"1s"}`, 2 * time.Second, 4, 11},
+			{`{"size":2,"maxLifetime":"0.5s"}`, 10 * time.Second, 2, 0},
+		} {
+			r.UpdateState(withConfig(r, step.settings))
+			time.Sleep(step.after)
+			if step.accepted > 0 { // else some may be draining
+				require.Equal(t, step.open, s.Open(), step.settings)
+				require.Equal(t, step.accepted, s.Accepted(), step.settings)
+			}
+		}
+		require.Greater(t, s.Accepted(), 40, "lives of half a second")
+		_, failed, slowest := stop()
+		require.Empty(t, failed)
+		require.Less(t, slowest, time.Second)
+	})
+}
+
+// Guards: the matching in setEndpointsLocked.
+func TestEndpointsComeAndGoUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{Handle: taking(10 * time.Millisecond)})
+		r := resolverOf("a:1")
+		cc := channelOf(t, s, r, harness.Policy(`{"size":2}`))
+		c := client{t, cc, s}
+		stop := c.load(16)
+		time.Sleep(time.Second)
+		orders := [][]string{{"a:1"}, {"a:1", "b:1", "c:1"}, {"c:1", "a:1", "b:1"}, {"b:1", "c:1", "a:1"}, {"a:1"}}
+		for i := range 50 {
+			r.UpdateState(addresses(orders[i%len(orders)]...))
+			time.Sleep(50 * time.Millisecond)
+		}
+		_, failed, _ := stop()
+		require.Empty(t, failed)
+		require.Equal(t, 2+10*4, s.Accepted(), "b and c come ten times; a stays")
+		require.Equal(t, 2, s.Open())
+	})
+}
+
+// Guards: `addr.Addresses = known[key][i].addr.Addresses` in setEndpointsLocked:
+// after a shuffle the pool would try one address twice and the other never.
+func TestAddressesThatAreShuffledStayAlternatives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := harness.Start(t, harness.Options{}), harness.Start(t, harness.Options{})
+		dial := func(ctx context.Context, addr string) (net.Conn, error) {
+			if addr == "first:1" {
+				return first.Dial(ctx, addr)
+			}
+			return second.Dial(ctx, addr)
+		}
+		endpoint := func(addrs ...string) (s resolver.State) {
+			return resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses(addrs...).Addresses}}}
+		}
+		r := manual.NewBuilderWithScheme("test")
+		r.InitialState(endpoint("first:1", "second:1"))
+		cc := channelOf(t, first, r, harness.Policy(`{"size":2}`), grpc.WithContextDialer(dial))
+		cc.Connect()
+		time.Sleep(time.Minute)
+		r.UpdateState(endpoint("second:1", "first:1"))
+		first.Break(harness.Refuse)
+		first.Cut()
+		time.Sleep(time.Second)
+		require.Equal(t, 2, second.Open())
+	})
+}
