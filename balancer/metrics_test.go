@@ -1,6 +1,7 @@
 package balancer_test
 
 import (
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -192,13 +193,16 @@ type deaf struct{ gstats.Handler }
 
 // What an RPC allocates, client and server together.
 func TestAnRPCAllocatesTheSameWithMetricsAndWithout(t *testing.T) {
-	perRPC := func(h gstats.Handler) float64 {
+	steady := func(h gstats.Handler) client {
 		s := harness.Start(t, harness.Options{})
 		c := client{t, s.NewClient(t, harness.Policy(`{"size":4}`), grpc.WithStatsHandler(h)), s}
 		for len(s.Calls()) < 4 {
 			require.NoError(t, c.call())
 		}
-		const rpcs = 10000
+		return c
+	}
+	perRPC := func(c client) float64 {
+		const rpcs = 500
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		for range rpcs {
@@ -207,7 +211,13 @@ func TestAnRPCAllocatesTheSameWithMetricsAndWithout(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		return float64(after.Mallocs-before.Mallocs) / rpcs
 	}
-	with, without := perRPC(harness.NewRecorder()), perRPC(deaf{harness.NewRecorder()})
+	// What the scheduler and a garbage collection allocate beside comes on top: the least of
+	// many turns has none of that.
+	on, off := steady(harness.NewRecorder()), steady(deaf{harness.NewRecorder()})
+	with, without := math.Inf(1), math.Inf(1)
+	for range 20 {
+		with, without = min(with, perRPC(on)), min(without, perRPC(off))
+	}
 	t.Logf("%.2f with, %.2f without", with, without)
 	require.InDelta(t, without, with, 0.5)
 }
