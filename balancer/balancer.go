@@ -63,6 +63,7 @@ type pool struct {
 	silence     signal    // a connection answers nothing any more
 	roused      signal    // somebody wants a pool that sleeps
 	full        signal    // RPCs were queued or refused
+	hidden      signal    // another pool had the last word on the limit
 	nextCheck   time.Time // no look at the pressure before
 	nextSample  time.Time // of demand
 	nextRelease time.Time // of held RPCs, when places came free; zero if none did
@@ -83,7 +84,7 @@ type endpointOf struct {
 func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	target := userInfo.ReplaceAllString(opts.Target.String(), "://…@")
 	p := &pool{cc: cc, opts: opts, target: target, recorder: cc.MetricsRecorder(), since: time.Now()}
-	for _, s := range []*signal{&p.empty, &p.pressure, &p.room, &p.health, &p.silence, &p.roused, &p.full} {
+	for _, s := range []*signal{&p.empty, &p.pressure, &p.room, &p.health, &p.silence, &p.roused, &p.full, &p.hidden} {
 		s.wake = p.wake
 	}
 	p.gate.Empty, p.gate.Pressure, p.gate.Room, p.gate.Full = p.empty.raise, p.pressure.raise, p.room.raise, p.full.raise

@@ -1,6 +1,9 @@
 package balancer_test
 
 import (
+	"context"
+	"errors"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,4 +114,91 @@ func TestALimitThatChangesAllTheTimeIsToldOnceASecond(t *testing.T) {
 		require.Equal(t, 7, shown(t).Endpoints[0].Limit)
 		require.Equal(t, "endpoints", shown(t).Decisions[0].What, "the first is not forgotten")
 	}, grpc.WithStatsHandler(r))
+}
+
+// The gauge has no other label than the target.
+//
+// Guards: `other.hidden.raise()` in leave, and recordLimitLocked's answer to it.
+func TestAPoolThatEndsDoesNotHaveTheLastWordOnTheLimit(t *testing.T) {
+	t.Run("another channel to that target goes on", func(t *testing.T) {
+		r := harness.NewRecorder()
+		story(t, `{"size":1}`, hundredStreams, func(t *testing.T, c client) {
+			other := c.NewClient(t, harness.Policy(`{"size":1}`), grpc.WithStatsHandler(r))
+			other.Connect()
+			synctest.Wait()
+			require.NoError(t, other.Close())
+			synctest.Wait()
+			require.Equal(t, 100, r.Sum(limitMetric))
+			require.NoError(t, c.Close())
+			synctest.Wait()
+			require.Equal(t, -1, r.Sum(limitMetric))
+		}, grpc.WithStatsHandler(r))
+	})
+	t.Run("one pool of a channel takes over from another", func(t *testing.T) {
+		r, parent := harness.NewRecorder(), harness.Parent("takes_over")
+		synctest.Test(t, func(t *testing.T) {
+			s, m := harness.Start(t, hundredStreams), resolverOf("a:1")
+			cc := channelOf(t, s, m, harness.Policy(`{"size":1}`), grpc.WithStatsHandler(r))
+			cc.Connect()
+			synctest.Wait()
+			state := addresses("a:1")
+			state.ServiceConfig = m.CC().ParseServiceConfig(parent.Policy(`{"subpool":{"size":1}}`))
+			m.UpdateState(state)
+			synctest.Wait()
+			require.NoError(t, client{t, cc, s}.call())
+			require.Equal(t, 2, s.Accepted())
+			require.Equal(t, 100, r.Sum(limitMetric))
+		})
+	})
+}
+
+// Guards: `listed && !heard` in limitLocked: a limit of a server that is gone would be
+// told for as long as any address is dead.
+func TestAnEndpointThatIsDeadKeepsNoOldLimit(t *testing.T) {
+	r := harness.NewRecorder()
+	synctest.Test(t, func(t *testing.T) {
+		s, m := harness.Start(t, harness.Options{}), resolverOf("a:1")
+		dial := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			if addr == "dead:1" {
+				return nil, errors.New("dead")
+			}
+			return s.Dial(ctx, addr)
+		})
+		cc := channelOf(t, s, m, harness.Policy(`{"size":1}`), dial, grpc.WithStatsHandler(r))
+		cc.Connect()
+		time.Sleep(time.Second)
+		s.Allow(t, 1, 0)
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 0, r.Sum(limitMetric))
+		m.UpdateState(addresses("b:1", "dead:1"))
+		time.Sleep(2 * time.Second)
+		require.Equal(t, -1, r.Sum(limitMetric))
+	})
+}
+
+// Guards: noteLimit in reportLocked. Where idleTimeout is off nothing else looks.
+func TestTheLimitOfAConnectionThatLeftIsNotToldAnyMore(t *testing.T) {
+	left := 0
+	for range 10 {
+		r := harness.NewRecorder()
+		synctest.Test(t, func(t *testing.T) {
+			s, m := harness.Start(t, hundredStreams), resolverOf("a:1")
+			cc := channelOf(t, s, m, harness.Policy(`{"size":2,"idleTimeout":"0s"}`), grpc.WithStatsHandler(r))
+			cc.Connect()
+			time.Sleep(time.Second)
+			s.Allow(t, 1, 10)
+			time.Sleep(2 * time.Second)
+			require.Equal(t, 10, r.Sum(limitMetric))
+			state := addresses("a:1")
+			state.ServiceConfig = m.CC().ParseServiceConfig(harness.Policy(`{"size":1,"idleTimeout":"0s"}`))
+			m.UpdateState(state)
+			synctest.Wait()
+			stays := shown(t).Endpoints[0].Subchannels[0].Limit
+			require.Equal(t, stays, r.Sum(limitMetric))
+			if stays == 100 {
+				left++
+			}
+		})
+	}
+	require.Positive(t, left)
 }

@@ -125,25 +125,33 @@ func (p *pool) reportLocked(now time.Time) {
 	}
 }
 
-// limitLocked is the smallest limit of all endpoints; while one of them has yet to say
+// limitLocked is the smallest limit of all endpoints; while none of them has said yet
 // what it allows, the last that was known.
 func (p *pool) limitLocked() int {
-	limit, silent := noLimit, false
+	limit, listed, heard := noLimit, false, false
 	for _, e := range p.endpoints {
 		if !e.removed {
-			limit, silent = min(limit, e.allows), silent || !e.heard
+			limit, listed, heard = min(limit, e.allows), true, heard || e.heard
 		}
 	}
-	if silent && limit == noLimit {
+	if listed && !heard {
 		return p.report.limit
 	}
 	return limit
 }
 
 func (p *pool) recordLimitLocked(limit int) {
-	if limit != p.report.limit {
-		p.report.limit = limit
-		limitMetric.Record(p.recorder, int64(shownLimit(limit)), p.target)
+	again := p.hidden.take() && limit != noLimit
+	if limit == p.report.limit && !again {
+		return
+	}
+	p.report.limit = limit
+	if limit != noLimit {
+		p.enter()
+	}
+	limitMetric.Record(p.recorder, int64(shownLimit(limit)), p.target)
+	if limit == noLimit {
+		p.leave()
 	}
 }
 

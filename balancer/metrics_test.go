@@ -140,9 +140,7 @@ func TestAConnectionThatIsEmptyDrainsInNoLessThanNoTime(t *testing.T) {
 		require.NoError(t, c.call())
 	}
 	pool(t).Recycle()
-	for r.Sum("subpool.connections.drain_duration") < 8 {
-		time.Sleep(time.Millisecond)
-	}
+	require.Eventually(t, func() bool { return r.Sum("subpool.connections.drain_duration") == 8 }, time.Minute, time.Millisecond)
 	require.GreaterOrEqual(t, r.Least("subpool.connections.drain_duration"), 0.0)
 }
 

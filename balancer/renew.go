@@ -10,8 +10,9 @@ import (
 )
 
 // provenAfter is how long a connection must live to count as a success, if no RPC
-// succeeds on it before: some proxies end each after so many of them. A server that accepts and closes at once must not be dialled in a hot loop,
-// though each of its connections makes gRPC forget its backoff.
+// succeeds on it before: some proxies end each after so many of them. A server that
+// accepts and closes at once must not be dialled in a hot loop, though each of its
+// connections makes gRPC forget its backoff.
 const provenAfter = time.Second
 
 // lifeOf returns how much of full a connection with this draw gets, 0 for ever:

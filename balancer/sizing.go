@@ -104,6 +104,9 @@ func (e *endpoint) adopt(cfg *config.Config, now time.Time) {
 // closed when the window has passed.
 func (e *endpoint) keep() {
 	size, called := e.size(), e.called()
+	if e.awake && e.window.peak() == 0 {
+		called = max(called, 1) // that one stays for as long as other endpoints are used
+	}
 	var connected []*slot
 	for _, s := range e.slots {
 		if s.keeps = true; s.connected() {
@@ -116,6 +119,9 @@ func (e *endpoint) keep() {
 		return
 	}
 	slices.SortStableFunc(connected, func(a, b *slot) int {
+		if wellA, wellB := a.well(), b.well(); wellA != wellB {
+			return first(wellA)
+		}
 		atA, _ := a.expiry(e.cfg, true)
 		atB, _ := b.expiry(e.cfg, true)
 		return atB.Compare(atA)

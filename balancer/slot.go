@@ -91,6 +91,9 @@ func (s *slot) up(now time.Time, draw float64) bool {
 // connected reports whether the slot has a connection that it may serve by.
 func (s *slot) connected() bool { return s.phase == checking || s.phase == ready }
 
+// well reports that s serves, and that nothing is held against it.
+func (s *slot) well() bool { return s.phase == ready && !s.doubted && !s.stale }
+
 // allow reports the server's stream limit.
 func (s *slot) allow(limit int, watched bool) (changed bool) {
 	changed = limit != s.limit || watched != s.watched

@@ -153,17 +153,16 @@ func (s *slot) snapshot(cfg *config.Config, now time.Time) inspect.Subchannel {
 	return shown
 }
 
-// lastUse is when the connection was last seen in use, to within a sample; nil if it is
-// not looked at, for idleTimeout is off.
+// lastUse is when the connection was last seen in use, to within a sample; nil if that is
+// not known, for idleTimeout is off and nobody looks.
 func (s *slot) lastUse(cfg *config.Config, now time.Time) *time.Time {
 	used := s.used
 	switch {
 	case s.inFlight() > 0:
 		used = now
-	case s.sub.load.Starts() == s.runs || s.phase == draining:
 	case cfg.IdleTimeout == 0:
 		return nil
-	default:
+	case s.phase != draining && s.sub.load.Starts() != s.runs:
 		used = now
 	}
 	return &used

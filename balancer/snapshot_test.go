@@ -2,6 +2,7 @@ package balancer_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,7 +145,7 @@ func TestASnapshotTellsOfConnectionsThatTheServerSaidGoodbyeTo(t *testing.T) {
 	})
 }
 
-// Guards: `s.inFlight() > 0` in lastUse, and the comparison of Starts with runs.
+// Guards: each case of lastUse, and `if` in noteRetired.
 func TestLastUseIsToldToWithinASampleOrNotAtAll(t *testing.T) {
 	ago := func(t *testing.T) time.Duration {
 		p := shown(t)
@@ -170,6 +171,15 @@ func TestLastUseIsToldToWithinASampleOrNotAtAll(t *testing.T) {
 		require.NoError(t, c.call())
 		time.Sleep(time.Hour)
 		require.Nil(t, shown(t).Endpoints[0].Subchannels[0].LastUse, "nobody looked when it was")
+		c.Break(harness.Hang)
+		pool(t).Recycle() // the pool looks, for another reason
+		synctest.Wait()
+		require.Nil(t, shown(t).Endpoints[0].Subchannels[0].LastUse)
+		c.Break(harness.None)
+		time.Sleep(time.Minute)
+		said := fmt.Sprint(shown(t).Decisions)
+		require.Contains(t, said, "leaves: recycle")
+		require.NotContains(t, said, "last used")
 	}, grpc.WithIdleTimeout(0))
 }
 

@@ -88,7 +88,11 @@ func (e *endpoint) noteRetired(s *slot, now time.Time) {
 	if s.went.renews() {
 		what = "renewed"
 	}
-	e.note(what, "subchannel %d leaves: %v, connected for %v, last used %v ago", s.order, s.went, ago(s.since, now), ago(s.used, now))
+	used := ""
+	if e.cfg.IdleTimeout > 0 { // or nobody looks
+		used = fmt.Sprintf(", last used %v ago", ago(s.used, now))
+	}
+	e.note(what, "subchannel %d leaves: %v, connected for %v%s", s.order, s.went, ago(s.since, now), used)
 }
 
 func ago(then, now time.Time) time.Duration { return now.Sub(then).Round(time.Millisecond) }

@@ -67,7 +67,7 @@ type Subchannel struct {
 	State     string     `json:"state"`               // idle, dialing, resting, checking, ready, draining
 	Connected *time.Time `json:"connected,omitempty"` // when the connection was made
 	EndOfLife *time.Time `json:"endOfLife,omitempty"` // when it will be replaced for its age
-	LastUse   *time.Time `json:"lastUse,omitempty"`   // last seen in use, to within idleTimeout ÷ 16; absent if nobody looks, for idleTimeout is 0
+	LastUse   *time.Time `json:"lastUse,omitempty"`   // last seen in use, to within idleTimeout ÷ 16; where that is 0 nobody looks, and it is there only while RPCs are in flight
 	InFlight  int        `json:"inFlight"`
 	Started   uint32     `json:"started"`            // RPCs on this connection, modulo 2³²
 	Limit     int        `json:"limit"`              // streams that the server allows here; -1 if it sets no limit

@@ -9,10 +9,10 @@
 // It shows targets, addresses and the text of connection errors to whoever can reach
 // it. As with net/http/pprof, that should be operators only.
 //
-// Where it is served on a loopback address it answers only to the names of one, so that
-// a site whose name was made to point there (DNS rebinding) learns nothing; behind a
-// proxy that keeps the client's Host see [AllowHost]. On other addresses it answers to
-// any name: there whatever guards the handler has to keep others out.
+// Where it is served on a loopback address it answers to localhost and to addresses only,
+// so that a site whose name was made to point there (DNS rebinding) learns nothing; for
+// other names see [AllowHost]. On other addresses, that of a container among them, it
+// answers to any name: there whatever guards the handler has to keep others out.
 package page
 
 import (
@@ -67,10 +67,11 @@ type Option func(*handler)
 // to what guards the handler.
 func AllowRecycle() Option { return func(h *handler) { h.mayRecycle = true } }
 
-// AllowHost lets a page that is served on a loopback address answer to this name, too:
-// for a proxy on the same machine that passes the client's Host on.
+// AllowHost lets a page that is served on a loopback address answer to this name, too,
+// with any port: for a proxy on the same machine that passes the client's Host on, or one
+// of its own making, and for names that the machine gives itself.
 func AllowHost(name string) Option {
-	return func(h *handler) { h.hosts = append(h.hosts, strings.ToLower(name)) }
+	return func(h *handler) { h.hosts = append(h.hosts, nameOf(name)) }
 }
 
 type handler struct {
@@ -115,7 +116,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-store")
 
 	if !h.answersTo(r) {
-		http.Error(w, fmt.Sprintf("host %q is not a name of this machine: see page.AllowHost", r.Host), http.StatusForbidden)
+		http.Error(w, fmt.Sprintf("host %q is not allowed on a loopback address: see page.AllowHost", r.Host), http.StatusForbidden)
 		return
 	}
 	serve, methods := h.route(r.URL.Path)
@@ -134,21 +135,24 @@ func (h *handler) answersTo(r *http.Request) bool {
 	if !ok || !isLoopback(local.String()) {
 		return true
 	}
-	return isLoopback(r.Host) || slices.Contains(h.hosts, nameOf(r.Host))
+	// Whoever has a name may have it point here, but nobody an address; and localhost, with
+	// what is below it, is always this machine (RFC 6761).
+	name := nameOf(r.Host)
+	_, err := netip.ParseAddr(name)
+	return err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost") || slices.Contains(h.hosts, name)
 }
 
-// nameOf is a host in lower case without its port, or brackets.
+// nameOf is a host in lower case without its port, brackets, or the dot of the root.
 func nameOf(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	return strings.ToLower(strings.Trim(host, "[]"))
+	return strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
 }
 
 func isLoopback(host string) bool {
-	name := nameOf(host)
-	addr, err := netip.ParseAddr(name)
-	return name == "localhost" || err == nil && addr.Unmap().IsLoopback()
+	addr, err := netip.ParseAddr(nameOf(host))
+	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // route looks at the last part of a path only, so that it is the same at any prefix.

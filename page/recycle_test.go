@@ -82,7 +82,7 @@ func TestRecyclingNamesAPool(t *testing.T) {
 // Guards: `h.answersTo(r)` in ServeHTTP.
 func TestOnALoopbackAddressThePageAnswersToItsNamesOnly(t *testing.T) {
 	p := register(t, "dns:///a:443")
-	s := httptest.NewServer(page.Handler(page.AllowRecycle(), page.AllowHost("Ops.example.com")))
+	s := httptest.NewServer(page.Handler(page.AllowRecycle(), page.AllowHost("Ops.example.com"), page.AllowHost("ported.example.com:8443")))
 	defer s.Close()
 	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
 	require.NoError(t, err)
@@ -97,11 +97,12 @@ func TestOnALoopbackAddressThePageAnswersToItsNamesOnly(t *testing.T) {
 		require.NoError(t, res.Body.Close())
 		return res.StatusCode
 	}
-	for _, host := range []string{"127.0.0.1:" + port, "localhost:" + port, "LOCALHOST", "[::1]:" + port, "ops.example.com", "ops.example.com:443"} {
+	for _, host := range []string{"127.0.0.1:" + port, "localhost:" + port, "LOCALHOST", "[::1]:" + port, "localhost.:" + port, "orders.localhost:" + port,
+		"0.0.0.0:" + port, "[::]:" + port, "10.0.0.1", "ops.example.com", "ops.example.com:443", "ported.example.com:8443", "[fd00::1]"} {
 		assert.Equal(t, http.StatusOK, request("GET", "/", host), host)
 		assert.Equal(t, http.StatusOK, request("GET", "/json", host), host)
 	}
-	for _, host := range []string{"rebound.evil.test:" + port, "localhost.evil.test", "127.0.0.1.evil.test", "example.com", "10.0.0.1"} {
+	for _, host := range []string{"rebound.evil.test:" + port, "localhost.evil.test", "127.0.0.1.evil.test", "example.com", "localhost.evil.test."} {
 		for _, path := range []string{"/", "/json", "/nothing"} {
 			assert.Equal(t, http.StatusForbidden, request("GET", path, host), host)
 		}
