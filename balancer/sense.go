@@ -14,7 +14,7 @@ import (
 // connectedLocked fits the senses to a new connection.
 func (p *pool) connectedLocked(s *slot) {
 	load, e := picker.NewLoad(&p.gate), s.sub.owner
-	p.recount = e.quota.renew(time.Now()) || p.recount
+	p.recount = e.renewQuota(time.Now()) || p.recount
 	load.Under(e.quota.Quota)
 	s.sub.load = load
 	// Not on top of the last connection's: that would keep all old Loads alive.
@@ -75,7 +75,7 @@ func (note *healthNote) endOf(load *picker.Load, changed func()) func(took int) 
 // stream limit, silence.
 func (p *pool) senseLocked(now time.Time) {
 	for _, e := range p.endpoints {
-		p.recount = e.quota.renew(now) || p.recount
+		p.recount = e.renewQuota(now) || p.recount
 		for _, s := range e.slots {
 			if !s.connected() {
 				continue

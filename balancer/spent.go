@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/grpc-subpool/subpool/picker"
@@ -61,6 +62,24 @@ func (q *quota) wrong(now time.Time) {
 
 // maxCalm is the longest that others go on when one is ended.
 const maxCalm = 5 * time.Minute
+
+// renewQuota renews the quota. Connections that outlived those which the server ended have
+// an earlier one; when it ends any, they may all be at their end.
+func (e *endpointOf) renewQuota(now time.Time) (changed bool) {
+	before := e.quota.Quota
+	changed = e.quota.renew(now)
+	if e.quota.Quota == before {
+		return changed
+	}
+	kin := []*picker.Quota{e.quota.Quota}
+	for _, s := range e.slots {
+		if load := s.sub.load; s.connected() && load != nil && !slices.Contains(kin, load.Quota()) {
+			kin = append(kin, load.Quota())
+		}
+	}
+	picker.Together(kin...)
+	return changed
+}
 
 // under returns how many connections are still there of those under q.
 func (e *endpointOf) under(q *picker.Quota) (n int) {

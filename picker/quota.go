@@ -15,6 +15,15 @@ type Quota struct {
 	kept atomic.Bool   // see Kept
 	mild atomic.Bool   // see Soften
 	ends atomic.Int32  // see Ends
+	kin  atomic.Pointer[[]*Quota]
+}
+
+// Together says of quotas that a server which ends a connection of one may end those of
+// the others at the same time: it restarts, and some have outlived another restart.
+func Together(quotas ...*Quota) {
+	for _, q := range quotas {
+		q.kin.Store(&quotas)
+	}
 }
 
 // NewQuota returns a Quota of most RPCs; 0 stands for no bound.
@@ -98,9 +107,15 @@ func (l *Load) Refused(took int) (news bool) {
 	if starts <= n {
 		return false
 	}
-	q.took.CompareAndSwap(0, n+1)
-	if !q.mild.Load() {
-		q.most.Store(0)
+	kin := q.kin.Load()
+	if kin == nil {
+		kin = &[]*Quota{q}
+	}
+	for _, k := range *kin {
+		k.took.CompareAndSwap(0, n+1)
+		if !k.mild.Load() {
+			k.most.Store(0)
+		}
 	}
 	return true
 }

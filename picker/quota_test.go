@@ -186,3 +186,24 @@ func TestAnRPCIsNotHeldForAConnectionThatOnlyLookedSpent(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, l.gate.Waiting())
 }
+
+// Guards: the loop in Refused.
+func TestConnectionsThatOutlivedARestartEndWithTheOthersInTheNext(t *testing.T) {
+	for first, name := range []string{"the old", "the new"} {
+		earlier, present := NewQuota(0), NewQuota(0)
+		gone, old, young := under(earlier), under(earlier), under(present)
+		for _, l := range []*Load{gone, old, young} {
+			require.True(t, l.reserve())
+		}
+		require.True(t, gone.Refused(0))
+		earlier.Forgive(0)
+		require.NotZero(t, earlier.Bound())
+
+		Together(present, earlier)
+		require.True(t, []*Load{old, young}[first].Refused(0), name)
+		require.Zero(t, earlier.Bound(), name)
+		require.Zero(t, present.Bound(), name)
+		_, over := present.Over()
+		require.True(t, over, "%s: those that are made now have another", name)
+	}
+}
