@@ -1,0 +1,51 @@
+package servers
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grpc-subpool/subpool/integration/internal/process"
+)
+
+// startNode runs a grpc-node server with these options, in JSON. The version is node's.
+func startNode(t *testing.T, options string) (addr string, version int) {
+	t.Helper()
+	node := process.Find(t, "node", "nodejs")
+	dir := process.Dir(t)
+	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "node"))))
+	install(t, dir)
+	server := process.Start(t, dir, nil, nil, node, "server.js", options)
+	serves := regexp.MustCompile(`node (\d+).* serves at (.+)\.\n`)
+	require.Eventually(t, func() bool {
+		found := serves.FindStringSubmatch(server.Output(t))
+		if found == nil {
+			return false
+		}
+		version, _ = strconv.Atoi(found[1])
+		addr = found[2]
+		return true
+	}, 20*time.Second, 5*time.Millisecond, "grpc-node does not start")
+	return addr, version
+}
+
+// install gets the packages that the lock file in dir names, or skips the test. npm keeps
+// them for the next time.
+func install(t *testing.T, dir string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	npm := exec.CommandContext(ctx, process.Find(t, "npm", "npm"),
+		"ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
+	npm.Dir, npm.WaitDelay = dir, time.Second
+	if out, err := npm.CombinedOutput(); err != nil {
+		t.Skipf("npm cannot install grpc-node: %v\n%s", err, out)
+	}
+}
