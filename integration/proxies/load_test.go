@@ -33,6 +33,7 @@ type tally struct {
 	made, failed int
 	errors       map[string]int
 	failedOn     map[string]int // by the connection
+	failedAt     []int          // how many RPCs were made by then
 }
 
 func (l load) run(channels ...*channel) map[string]*tally { return l.start(channels...).wait() }
@@ -69,6 +70,7 @@ func (r *run) count(c *channel, conn string, err error) {
 		sum.failed++
 		sum.errors[withoutPorts(err)]++
 		sum.failedOn[conn]++
+		sum.failedAt = append(sum.failedAt, sum.made)
 	}
 	r.progress.Broadcast()
 }
@@ -91,6 +93,12 @@ func (r *run) reach(n int) {
 func (r *run) wait() map[string]*tally {
 	r.callers.Wait()
 	return r.tallies
+}
+
+// failedAfter counts the failures that came when n RPCs had been made.
+func (sum *tally) failedAfter(n int) int {
+	after, _ := slices.BinarySearch(sum.failedAt, n+1)
+	return sum.failed - after
 }
 
 // String tells the failures, and the commonest reasons.

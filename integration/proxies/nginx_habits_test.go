@@ -14,6 +14,9 @@ func TestNothingIsLostWhereNginxEndsEachConnectionAfterFiftyRequests(t *testing.
 	plain, pool := openPlain(t, n.addr), openPool(t, n.addr, `{"size":8}`)
 	sums := load{callers: 64, rpcs: 100_000}.run(plain, pool)
 	compare(t, "nginx keepalive_requests 50", sums)
+	const first = 1000
+	t.Logf("of the failures after the first %d RPCs: plain %d, pool %d",
+		first, sums["plain"].failedAfter(first), sums["pool"].failedAfter(first))
 	assert.Zero(t, sums["pool"].failed)
 
 	saw := n.saw(t)
