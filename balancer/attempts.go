@@ -23,7 +23,7 @@ type attempts struct {
 func (e *endpoint) countFailure(s *slot) bool {
 	e.trust()
 	e.failed++
-	if s.why.renews() {
+	if s.renews() {
 		e.renewalsFailed++
 	}
 	if e.probe == nil {
@@ -42,7 +42,7 @@ func (e *endpoint) elect(now time.Time) {
 	e.forgive(now)
 	if e.failures == 0 {
 		for _, s := range e.slots {
-			s.dial(e.addresses)
+			s.dial(e.addresses, now)
 		}
 		return
 	}
@@ -51,7 +51,7 @@ func (e *endpoint) elect(now time.Time) {
 	if e.attempt != nil && e.attempt.phase == dialing {
 		return
 	}
-	if s := e.next(now); s != nil && s.dial(e.addresses) {
+	if s := e.next(now); s != nil && s.dial(e.addresses, now) {
 		e.attempt = s
 	}
 }
@@ -99,6 +99,9 @@ func (e *endpoint) flap() {
 	}
 }
 
+// retry allows one attempt now, whatever the backoff.
+func (e *endpoint) retry() { e.retryAt = time.Time{} }
+
 // roundFailed reports that the endpoint has nothing and little to hope for: all
 // attempts failed or led to a server that does not serve, or the probe failed
 // twice while others hang.
@@ -110,7 +113,8 @@ func (e *endpoint) roundFailed() bool {
 
 // coming reports whether a connection may be ready soon.
 func (e *endpoint) coming() bool {
-	return slices.ContainsFunc(e.slots, func(s *slot) bool {
-		return s.phase == dialing || s.phase == checking && !s.unwell
-	})
+	return slices.ContainsFunc(e.slots, (*slot).onItsWay)
 }
+
+// onItsWay reports that s is being connected, or that its health is not yet known.
+func (s *slot) onItsWay() bool { return s.phase == dialing || s.phase == checking && !s.unwell }

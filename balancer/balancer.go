@@ -50,7 +50,6 @@ type pool struct {
 	closed      bool
 	former      []connection // those that carry RPCs, and are nobody's any more
 	closing     []*wire.Wire // those that gRPC was told to close
-	left        []*lineOf    // to be shut down, for their connection was ended: see leaveLocked
 	report      report
 	trace       trace
 
@@ -77,8 +76,9 @@ type pool struct {
 // endpointOf is an endpoint with the address that it stands for.
 type endpointOf struct {
 	endpoint
-	addr  resolver.Endpoint
-	quota quota
+	addr    resolver.Endpoint
+	goAways picker.GoAways
+	fresh   goAwayWindow
 }
 
 func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
@@ -120,7 +120,7 @@ func (p *pool) UpdateClientConnState(s balancer.ClientConnState) error {
 	p.nextAsk, p.nextSample = time.Time{}, time.Time{} // new settings, new times
 	p.setEndpointsLocked(s.ResolverState.Endpoints, now)
 	if !p.hasEndpointLocked() {
-		p.resolverErr = errors.New("the resolver gave no addresses")
+		p.resolverErr = errors.New("produced zero addresses")
 	}
 	p.settleLocked(now)
 	if p.resolverErr != nil {
@@ -158,17 +158,16 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 			p.noteFailureLocked(s, line.addr, st.ConnectionError, now)
 		}
 	case connectivity.Idle:
+		w := line.sensor.Wire()
 		line.sensor.Forget()
-		s.served = s.sub.hasServed()
-		s.worn = s.sub.load != nil && s.sub.load.Exhausted()
 		if e.rest(s, lane) {
 			break
 		}
+		s.endedBy(w)
 		if e.lost(s, lane, now) {
-			p.noteFailureLocked(s, line.addr, errFlapped, now)
+			p.noteFailureLocked(s, line.addr, flapError(w), now)
 		}
 		if !s.connected() {
-			p.leaveLocked(s, lane)
 			p.disconnectLocked(s, now)
 		}
 	}
@@ -178,4 +177,10 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 	p.settleLocked(now)
 }
 
-var errFlapped = fmt.Errorf("the server closed the connection within %v of accepting it", provenAfter)
+// flapError says what became of a connection that did not prove itself; w may be nil.
+func flapError(w *wire.Wire) error {
+	if w != nil && w.GoAway() != nil {
+		return fmt.Errorf("the server ended the connection within %v of accepting it: %v", provenAfter, w.GoAway())
+	}
+	return fmt.Errorf("the server closed the connection within %v of accepting it", provenAfter)
+}

@@ -27,6 +27,7 @@ type lineOf struct {
 	sc     balancer.SubConn
 	addr   resolver.Address
 	sensor *wire.Sensor
+	since  uint32 // the endpoint's GOAWAYs when it was last dialled
 }
 
 // won returns the line of the connection.
@@ -58,16 +59,16 @@ func (p *pool) applyLocked(fx effects, now time.Time) {
 		s.sub.load.Drain()
 		s.left = time.Now() // to publish may have taken a while; until here it got RPCs
 	}
-	for _, line := range p.left {
-		p.shutdowns.Go(line.sc.Shutdown)
-	}
-	p.left = nil
 	for _, s := range fx.won {
 		p.shutdownLocked(s, s.won())
 	}
 	for _, s := range fx.shut {
 		if n := s.inFlight(); n > 0 && s.cutOff {
 			p.noteCutLocked(n, now)
+		}
+		if s.refutesRequests() {
+			s.sub.owner.forgetRequests()
+			p.recount = true
 		}
 		p.drainedLocked(s)
 		p.shutdownLocked(s, nil)
@@ -95,6 +96,7 @@ func (p *pool) connectLocked(s *slot, lane int) error {
 		}
 		line.sc, s.sub.lanes[lane] = sc, line
 	}
+	line.since = s.sub.owner.goAways.Count()
 	line.sc.Connect()
 	return nil
 }

@@ -36,13 +36,16 @@ type endpoint struct {
 	tally
 	shed    int    // slots that leave for it in this plan
 	surplus reason // why they do
-	dropped int    // by shrinking, since none drained
+	dropped int    // by shrinking, or for they could not wait, since none drained
+	urged   int    // of these, for they could not wait, ever
 	largest int    // maxSize since then: settings that lower it find more draining
 	notes   []note // since the shell last looked
 	attempts
-	nextCase time.Time // no slot is suspected before
-	caseGap  time.Duration
-	down     bool // a whole round failed, and none is ready since (gRFC A62)
+	requests  requestCap
+	handshake time.Duration // that the last connection took
+	nextCase  time.Time     // no slot is suspected before
+	caseGap   time.Duration
+	down      bool // a whole round failed, and none is ready since (gRFC A62)
 
 	addresses int // how many alternatives there are
 	newSlot   func() *slot
@@ -89,8 +92,9 @@ func (e *endpoint) plan(now time.Time) (do effects) {
 		e.discard(e.leastUseful(), now)
 	}
 	e.inherit(size)
-	// An endpoint that already drains a pool's worth starts no more renewals.
-	renewals := max(0, min(e.renewals(now), e.cfg.MaxSize-len(e.leaving)))
+	// An endpoint that already drains a pool's worth starts no more renewals, but for one
+	// at a time that cannot wait.
+	renewals := min(e.renewals(now), max(e.urgent(), e.cfg.MaxSize-len(e.leaving)))
 	for len(e.slots) < size+renewals {
 		do.resolve = do.resolve || len(e.slots) >= size
 		s := e.newSlot()
@@ -139,6 +143,9 @@ func (e *endpoint) deadline(now time.Time) (at time.Time, ok bool) {
 		}
 	}
 	for _, s := range e.slots {
+		if s.onItsWay() {
+			consider(s.dialled.Add(longestHold))
+		}
 		if s.phase == dialing && s.race.started < len(s.race.lanes) {
 			consider(s.race.nextAt)
 		}
@@ -152,7 +159,7 @@ func (e *endpoint) deadline(now time.Time) (at time.Time, ok bool) {
 			consider(s.provenAt(e.cfg))
 		}
 		if !s.spentAt.IsZero() {
-			consider(s.spentAt.Add(endsWithin))
+			consider(s.spentAt.Add(e.patience()))
 		}
 	}
 	return at, ok

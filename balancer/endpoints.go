@@ -8,7 +8,6 @@ import (
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/config"
-	"github.com/grpc-subpool/subpool/picker"
 	poolresolver "github.com/grpc-subpool/subpool/resolver"
 )
 
@@ -39,7 +38,7 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
 			listed[e] = true
 			continue
 		}
-		e := &endpointOf{endpoint{cfg: p.cfg, limit: noLimit, allows: noLimit, addresses: len(addr.Addresses), random: rand.Float64}, addr, quota{Quota: picker.NewQuota(0)}}
+		e := &endpointOf{endpoint: endpoint{cfg: p.cfg, limit: noLimit, allows: noLimit, addresses: len(addr.Addresses), random: rand.Float64}, addr: addr}
 		if awake {
 			e.window.observe(1, p.cfg.IdleTimeout, now)
 		}

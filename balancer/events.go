@@ -12,6 +12,7 @@ func (e *endpoint) up(s *slot, lane int, now time.Time) bool {
 		return false
 	}
 	s.race.win(lane)
+	s.most, e.handshake = e.requests.most, now.Sub(s.dialled)
 	e.opened[s.why]++
 	e.won = append(e.won, s)
 	e.sinceUp = 0
@@ -72,8 +73,9 @@ func (e *endpoint) lost(s *slot, lane int, now time.Time) (flapped bool) {
 	} else if lane != s.race.winner {
 		return false
 	}
-	flapped = s.phase == dialing || s.connected() && now.Before(s.provenAt(e.cfg))
-	if s.connected() {
+	connected := s.connected()
+	flapped = s.phase == dialing || connected && now.Before(s.provenAt(e.cfg))
+	if connected {
 		e.lose(s, now)
 	}
 	if !s.down() {
@@ -84,7 +86,8 @@ func (e *endpoint) lost(s *slot, lane int, now time.Time) (flapped bool) {
 		e.gone = append(e.gone, s)
 		return false
 	}
-	s.eager = !flapped
+	// The first that flaps is dialled again at once, as by a plain channel.
+	s.eager = !flapped || connected && e.failures == 0
 	if !flapped {
 		return false
 	}

@@ -71,6 +71,7 @@ func TestALimitOfNothingIsNoReasonToGrow(t *testing.T) {
 // endpoint.grows: RPCs would be held, and nothing would come.
 func TestALimitThatIsLoweredIsFollowedButNoReasonToGrow(t *testing.T) {
 	story(t, `{"minSize":1,"maxSize":4}`, harness.Options{Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, c client) {
+		c.Allow(t, 1, 1000)
 		stop := c.load(50)
 		time.Sleep(time.Second)
 		require.Equal(t, 1, c.Accepted())
@@ -114,6 +115,8 @@ func TestAConnectionThatIsFullNowIsLeftAlone(t *testing.T) {
 // that nobody wants, and not counted.
 func TestALimitThatIsLoweredLetsNobodyWaitForAConnection(t *testing.T) {
 	story(t, `{"minSize":1,"maxSize":4,"maxPending":2}`, harness.Options{Handle: forever}, func(t *testing.T, c client) {
+		c.Allow(t, 1, 100)
+		synctest.Wait()
 		c.Allow(t, 1, 5)
 		time.Sleep(10 * time.Millisecond)
 		ended := c.begin(10)

@@ -113,12 +113,12 @@ func TestAnRPCThatIsHeldForLongIsCountedOnce(t *testing.T) {
 	story(t, `{"minSize":1,"maxSize":4}`, opts, func(t *testing.T, c client) {
 		c.Break(harness.Hang)
 		c.begin(2 + 5)
-		time.Sleep(5 * time.Second) // they look again every ten milliseconds
+		time.Sleep(500 * time.Millisecond) // they look again every ten milliseconds
 		require.Equal(t, 5, r.Sum("subpool.calls.full", "held"))
 		require.EqualValues(t, 5, shown(t).Totals.Held)
 		require.Equal(t, 5, shown(t).Held)
 		c.begin(1)
-		time.Sleep(time.Second)
+		time.Sleep(400 * time.Millisecond)
 		require.EqualValues(t, 6, shown(t).Totals.Held)
 		c.Break(harness.None)
 		time.Sleep(time.Second)
@@ -153,7 +153,7 @@ func TestWhatHappensJustBeforeCloseIsCounted(t *testing.T) {
 			time.Sleep(time.Minute)
 			c.Break(harness.Hang)
 			c.begin(2)
-			time.Sleep(time.Second)
+			time.Sleep(500 * time.Millisecond)
 			for range 3 {
 				go func() { _ = c.call() }()
 			}

@@ -52,14 +52,15 @@ func (p *pool) publishLocked(now time.Time) {
 				}
 			}
 		}
-		next.hold = next.hold || e.holds()
+		next.hold = next.hold || e.holds(now)
 	}
 	var err error
 	if next.state == connectivity.TransientFailure {
 		err = p.failureLocked()
 		next.err = err.Error()
 	}
-	if p.published.equal(&next) && !p.releasesLocked(now) && !p.recount {
+	released := p.repeatsEndLocked(now)
+	if p.published.equal(&next) && !p.releasesLocked(now) && !p.recount && !released {
 		return
 	}
 	p.noteStateLocked(&next, now)
@@ -69,6 +70,9 @@ func (p *pool) publishLocked(now time.Time) {
 	p.gate.Bound(next.bound)
 	p.gate.Leaving(leaving)
 	p.gate.Open()
+	if released {
+		p.gate.EndRepeats()
+	}
 	p.nextRelease, p.heldSince, p.recount = time.Time{}, time.Time{}, false
 	p.cc.UpdateState(balancer.State{ConnectivityState: next.state, Picker: p.pickerLocked(serving, err)})
 }

@@ -16,22 +16,25 @@ const (
 	forIdle                    // it was silent
 	forAge                     // its life has ended
 	forSilence                 // it answered nothing
+	forRequests                // it has carried as many RPCs as the server takes on one, or nearly
 	forRecycle                 // somebody asked for it
 	forShrinking               // one more than are wanted
 	forSettings                // one more than maxSize allows now
 	forRemoval                 // the resolver gives the endpoint no more
 	forLoss                    // it was lost
-	forRequests                // the server ended it, after as many RPCs as it takes on one
 	reasons
 )
 
 func (r reason) String() string {
-	return [...]string{"start", "growth", "idle", "max_lifetime", "unresponsive", "recycle",
-		"shrink", "settings", "endpoint_removed", "lost", "requests"}[r]
+	return [...]string{"start", "growth", "idle", "max_lifetime", "unresponsive", "requests", "recycle",
+		"shrink", "settings", "endpoint_removed", "lost"}[r]
 }
 
 // renews says that the old connection stays until the new one is there.
 func (r reason) renews() bool { return r >= forIdle && r <= forRecycle }
+
+// renews says that s is made to take the place of a connection that is still there.
+func (s *slot) renews() bool { return s.why.renews() && !s.worn }
 
 // retires says that connections leave for it.
 func (r reason) retires() bool { return r >= forIdle }
@@ -50,6 +53,8 @@ func (s *slot) dueFor(cfg *config.Config, now time.Time) reason {
 	switch {
 	case s.doubted:
 		return forSilence
+	case s.spent():
+		return forRequests
 	case s.stale:
 		return forRecycle
 	case ends && !now.Before(end):
@@ -123,7 +128,7 @@ func (e *endpoint) lose(s *slot, now time.Time) {
 		how, s.why = "has carried as many RPCs as the server takes", forRequests
 	}
 	e.went[s.why]++
-	e.note("lost", "subchannel %d %s, after %v", s.order, how, ago(s.since, now))
+	e.note("lost", "subchannel %d %s, after %v%s", s.order, how, ago(s.since, now), s.ended)
 }
 
 // inherit looks after successors whose predecessor was lost before they connected:
@@ -131,7 +136,7 @@ func (e *endpoint) lose(s *slot, now time.Time) {
 func (e *endpoint) inherit(size int) {
 	successors := len(e.slots) - size
 	for _, s := range e.slots {
-		if s.connected() || !s.why.renews() {
+		if s.connected() || !s.renews() {
 			continue
 		}
 		if successors--; successors < 0 {

@@ -20,6 +20,17 @@ func (e *endpoint) renewals(now time.Time) (n int) {
 	return min(n, config.Budget(e.size()))
 }
 
+// urgent returns how many renewals cannot wait for what drains: of a connection that is
+// not well, takes no more, or was asked to be replaced. They are made one at a time.
+func (e *endpoint) urgent() int {
+	if slices.ContainsFunc(e.slots, func(s *slot) bool { return s.connected() && s.cannotWait() }) {
+		return 1
+	}
+	return 0
+}
+
+func (s *slot) cannotWait() bool { return s.doubted || s.stale || s.unwell || s.spent() }
+
 // retireSurplus takes slots above size out of service: of the ready ones first
 // those that are due, then those that will be first; and due ones whose server
 // does not serve, when their successors are connected, be these well or not.
@@ -97,10 +108,15 @@ func (e *endpoint) discard(s *slot, now time.Time) {
 		e.probe = nil
 		e.retryAt = now.Add(flapBackoff(e.failures, e.random()))
 	}
+	shed := e.shed
 	why := e.whyLeaves(s, now)
 	s.retire()
 	e.slots = without(e.slots, s)
 	if s.phase == draining {
+		if e.shed == shed && len(e.leaving) >= e.cfg.MaxSize { // see urgent
+			e.dropped++
+			e.urged++
+		}
 		s.left, s.went = now, why
 		e.went[why]++
 		e.noteRetired(s, now)

@@ -8,22 +8,28 @@ import (
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/connectivity"
 
+	"github.com/grpc-subpool/subpool/internal/wire"
 	"github.com/grpc-subpool/subpool/picker"
 )
 
 // connectedLocked fits the senses to a new connection.
 func (p *pool) connectedLocked(s *slot) {
-	load, e := picker.NewLoad(&p.gate), s.sub.owner
-	p.recount = e.renewQuota(time.Now()) || p.recount
-	load.Under(e.quota.Quota)
+	load, line := picker.NewLoad(&p.gate), s.won()
+	load.Of(&s.sub.owner.goAways, line.since)
+	load.SetMost(s.most)
 	s.sub.load = load
 	// Not on top of the last connection's: that would keep all old Loads alive.
-	s.sub.addr = picker.WithLoad(s.won().addr, load, s.order)
+	s.sub.addr = picker.WithLoad(line.addr, load, s.order)
 	s.sub.health = s.watchHealth(p.health.raise)
-	s.sub.wire = s.won().sensor.Wire()
+	s.sub.wire = line.sensor.Wire()
 	s.cuttable = s.sub.wire != nil
 	if w := s.sub.wire; w != nil {
-		w.OnEnd(s.sub.health.endOf(load, p.pressure.raise))
+		note := s.sub.health
+		goAway := func(g wire.GoAway) { load.GoAway(note.took(g)) }
+		w.OnGoAway(goAway)
+		if g := w.GoAway(); g != nil { // it came before
+			goAway(*g)
+		}
 		x := &silence{begin: time.Now()}
 		s.sub.silence = x
 		load.OnSilence(func() {
@@ -58,24 +64,10 @@ func (s *slot) watchHealth(changed func()) *healthNote {
 	return note
 }
 
-// endOf returns what is to be done when the server ends the connection. The stream of
-// the health checking was one of those that it took.
-func (note *healthNote) endOf(load *picker.Load, changed func()) func(took int) {
-	return func(took int) {
-		if note.watched.Load() {
-			took--
-		}
-		if load.Refused(took) {
-			changed()
-		}
-	}
-}
-
 // senseLocked reads what is known of all connections: their health, the server's
 // stream limit, silence.
 func (p *pool) senseLocked(now time.Time) {
 	for _, e := range p.endpoints {
-		p.recount = e.renewQuota(now) || p.recount
 		for _, s := range e.slots {
 			if !s.connected() {
 				continue
@@ -85,16 +77,25 @@ func (p *pool) senseLocked(now time.Time) {
 					p.connErr = errEjected
 				}
 			}
-			s.served = s.sub.hasServed()
+			load := s.sub.load
+			s.served = load.Served()
 			if s.sub.wire == nil {
 				continue
 			}
-			if s.allow(s.sub.wire.Limit(), s.sub.health.watched.Load()) {
-				s.sub.load.SetLimit(s.places(s.limit))
+			limit, stated := s.sub.wire.Limit()
+			if s.allow(limit, stated, s.sub.health.watched.Load()) {
+				load.SetLimit(s.places(s.limit))
 			}
-			p.spendLocked(s, now)
+			if !load.GoneAway() {
+				p.recount = e.carried(s, int(load.Starts()), load.InFlight(), now) || p.recount
+			}
 			if s.sub.silence.long.Swap(false) {
 				e.suspect(s, now)
+			}
+		}
+		for _, s := range e.slots {
+			if s.connected() {
+				s.sub.load.SetMost(s.most)
 			}
 		}
 		e.learn(now)

@@ -17,8 +17,8 @@ const headroom = 1.25
 // the server's own limit of streams per connection; a limit of 0 is no reason to
 // grow.
 func sizeFor(cfg *config.Config, demand, limit int) int {
-	wanted := 0
-	if perSubchannel := min(cfg.TargetStreams, limit); perSubchannel > 0 {
+	wanted := min(demand, 1) // of which one RPC never wants more
+	if perSubchannel := min(cfg.TargetStreams, limit); perSubchannel > 0 && demand > 1 {
 		wanted = int(math.Ceil(headroom * float64(demand) / float64(perSubchannel)))
 	}
 	return min(max(wanted, cfg.MinSize), cfg.MaxSize)
@@ -31,7 +31,7 @@ func outgrows(cfg *config.Config, size, limit int) int {
 	if size >= cfg.MaxSize || perSubchannel == 0 {
 		return 0
 	}
-	return int(float64(size)*float64(perSubchannel)/headroom) + 1
+	return max(min(size, 1), int(float64(size)*float64(perSubchannel)/headroom)) + 1
 }
 
 // samples is into how many parts idleTimeout is cut: a sample is taken in each.
@@ -162,8 +162,27 @@ func (e *endpoint) learn(now time.Time) {
 // holds reports whether RPCs that find every connection full should wait outside:
 // another is on its way, or will be as soon as somebody asks. Where no limit is
 // known none is ever full.
-func (e *endpoint) holds() bool {
-	return !e.removed && e.limit != noLimit && (e.grows() || e.coming())
+func (e *endpoint) holds(now time.Time) bool {
+	limited := e.limit != noLimit
+	return !e.removed && (limited && e.grows() || (limited || e.requests.most > 0) && e.dials(now))
+}
+
+// longestHold bounds how long RPCs are held for a dial. After that they wait in the
+// connections that are full, under maxPending.
+const longestHold = time.Second
+
+// dials reports whether all connections that are being made may soon be there, and there
+// are any.
+func (e *endpoint) dials(now time.Time) (any bool) {
+	for _, s := range e.slots {
+		if !s.onItsWay() {
+			continue
+		}
+		if any = true; !now.Before(s.dialled.Add(longestHold)) {
+			return false
+		}
+	}
+	return any && e.failures == 0
 }
 
 // grows reports whether one RPC more than there are places makes the endpoint grow.
@@ -192,8 +211,9 @@ func (e *endpoint) sample(now time.Time, held int, load func(*slot) (inFlight in
 		}
 		demand += inFlight
 	}
-	// RPCs may begin and end between two looks, or wait for the first connection.
-	if used || !e.has(ready) && e.has(dialing) {
+	// RPCs may begin and end between two looks, or wait for the first connection. To make
+	// one that was lost again is not their wish.
+	if used || !e.has(ready) && slices.ContainsFunc(e.slots, func(s *slot) bool { return s.phase == dialing && s.why == forStart }) {
 		demand = max(demand, 1)
 	}
 	if e.barred { // more connections would not carry it either

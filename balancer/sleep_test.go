@@ -26,7 +26,7 @@ func TestAPoolThatFellAsleepInAnOutageWakesWithoutIt(t *testing.T) {
 	}, grpc.WithIdleTimeout(0))
 }
 
-// Guards: `!e.has(ready) && e.has(dialing)` in endpoint.sample: the pool would
+// Guards: `!e.has(ready) && …` in endpoint.sample: the pool would
 // fall asleep over its dial, again and again.
 func TestADialMayTakeLongerThanIdleTimeout(t *testing.T) {
 	opts := harness.Options{DialTime: 3 * time.Second}

@@ -51,12 +51,15 @@ type slot struct {
 	stale  bool      // is to be replaced, for somebody asked for it: see endpoint.recycle
 
 	limit    int       // streams that the server allows on the connection
-	planned  int       // the most that it ever did there, below 0 if nobody knows
+	planned  int       // the most that it ever did there, below 0 if it has not said
 	watched  bool      // health checking holds one of them
 	doubted  bool      // answers nothing: see endpoint.suspect
-	served   bool      // an RPC succeeded on the connection
-	worn     bool      // it has carried as many as the server takes
-	spentAt  time.Time // when it was seen to have carried what the server takes; or zero
+	served   bool      // the server answered an RPC on the connection, or said that it took one
+	ended    string    // how the server said that it ended the last one
+	most     int       // RPCs that it may carry, 0 for any number: see requestCap
+	worn     bool      // the server ended the last one for that it carried these
+	spentAt  time.Time // when it was seen to have carried these; or zero
+	dialled  time.Time // when the last attempt began
 	cuttable bool      // the connection can be closed by force
 	left     time.Time // when it began to drain
 	went     reason    // and why
@@ -66,11 +69,11 @@ type slot struct {
 }
 
 // dial starts an attempt at that many addresses.
-func (s *slot) dial(addresses int) bool {
+func (s *slot) dial(addresses int, now time.Time) bool {
 	if !s.move(dialing, idle) {
 		return false
 	}
-	s.eager, s.stale = false, false
+	s.eager, s.stale, s.dialled = false, false, now
 	s.race.begin(addresses)
 	return true
 }
@@ -84,7 +87,8 @@ func (s *slot) up(now time.Time, draw float64) bool {
 	}
 	s.unwell, s.doubted, s.watched, s.fresh = false, false, false, true
 	s.limit, s.planned = noLimit, -1
-	s.since, s.used, s.runs, s.draw, s.spentAt = now, now, 0, draw, time.Time{}
+	s.since, s.used, s.runs, s.draw = now, now, 0, draw
+	s.served, s.worn, s.spentAt = false, false, time.Time{}
 	return true
 }
 
@@ -94,10 +98,14 @@ func (s *slot) connected() bool { return s.phase == checking || s.phase == ready
 // well reports that s serves, and that nothing is held against it.
 func (s *slot) well() bool { return s.phase == ready && !s.doubted && !s.stale }
 
-// allow reports the server's stream limit.
-func (s *slot) allow(limit int, watched bool) (changed bool) {
+// allow reports the server's stream limit. The first that it states is its limit, however
+// late it does; a proxy may have greeted in its place.
+func (s *slot) allow(limit int, stated, watched bool) (changed bool) {
 	changed = limit != s.limit || watched != s.watched
-	s.limit, s.planned, s.watched = limit, max(s.planned, limit), watched
+	s.limit, s.watched = limit, watched
+	if stated {
+		s.planned = max(s.planned, limit)
+	}
 	return changed
 }
 

@@ -13,7 +13,7 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // Every event in every phase: what is not in the table changes nothing.
 func TestASlotFollowsItsDiagram(t *testing.T) {
 	events := map[string]func(*slot) bool{
-		"dial":    func(s *slot) bool { return s.dial(1) },
+		"dial":    func(s *slot) bool { return s.dial(1, start) },
 		"up":      func(s *slot) bool { return s.up(start, 0.5) },
 		"healthy": (*slot).healthy,
 		"unwell":  func(s *slot) bool { return s.ail(true) },

@@ -252,7 +252,7 @@ func TestAPoolWithoutAddressesIsShown(t *testing.T) {
 		synctest.Wait()
 		p := shown(t)
 		require.Equal(t, "TRANSIENT_FAILURE", p.State)
-		require.Contains(t, p.Error, "no addresses")
+		require.Contains(t, p.Error, "produced zero addresses")
 		js, err := json.Marshal(p)
 		require.NoError(t, err)
 		require.Contains(t, string(js), `"endpoints":[]`)

@@ -35,41 +35,34 @@ func (c client) crowd(callers, rounds int) []error {
 }
 
 // nginx refuses what comes on a connection behind the last of its keepalive_requests.
-// gRPC sends an RPC that was refused again, but only once.
+// gRPC sends an RPC that was refused again, but only once. What that costs before two
+// connections have ended is what it costs a plain channel.
 //
-// Guards: `q.most.Store(0)` in Load.Refused; `p.spent()` in the picker's any; the
-// check of the quota in Load.reserve; `w.OnEnd` in connectedLocked; that Refused
-// comes before gRPC's reader has the frame.
-func TestNoRPCIsLostToAServerThatEndsConnectionsWithoutAWarning(t *testing.T) {
-	for _, settings := range []string{`{"size":1}`, `{"size":4}`, `{"size":4,"picker":"round_robin"}`, `{}`} {
+// Guards: requestCap.ended; `load.SetMost(s.most)` in connectedLocked; `p.spent()` in the
+// picker's any; `l.gate.expectRepeat()` in Load.ended; that GoAway comes before gRPC's
+// reader has the frame; `s.spent()` in slot.cannotWait.
+func TestNoRPCIsLostToAServerThatEndsConnectionsAfterSoMany(t *testing.T) {
+	const callers, takes = 64, 50
+	for settings, atFirst := range map[string]int{
+		`{"size":1}`: callers - takes, `{}`: callers - takes,
+		`{"size":4}`: 0, `{"size":4,"picker":"round_robin"}`: 0,
+	} {
 		silent(t, settings, always, func(t *testing.T, c client, s *harness.SilentServer) {
-			s.Takes.Store(50)
+			s.Takes.Store(takes)
 			s.Delay = time.Millisecond
-			require.Empty(t, c.crowd(64, 100))
+			require.LessOrEqual(t, len(c.crowd(callers, 10)), atFirst, settings)
 			require.Positive(t, s.Refused(), "the story is told only if some are")
-			require.GreaterOrEqual(t, s.Dials(), 6400/50)
+			refused, dials := s.Refused(), s.Dials()
+			require.Empty(t, c.crowd(callers, 100))
+			require.Equal(t, refused, s.Refused())
+			require.InDelta(t, callers*100/takes, s.Dials()-dials, 6, "connections are used to their end")
+			retired := shown(t).Totals.Retired
+			require.GreaterOrEqual(t, retired["requests"], int64(callers*100/takes-6))
 		})
 	}
 }
 
-// Guards: `took == q.took` in quota.renew; `l.undo()` in notable: starts that were
-// none would use the quota up.
-func TestOnceItIsKnownHowManyAConnectionTakesNoneIsRefused(t *testing.T) {
-	silent(t, `{"size":4}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
-		s.Takes.Store(50)
-		s.Delay = time.Millisecond
-		require.Empty(t, c.crowd(64, 20))
-		refused, dials := s.Refused(), s.Dials()
-		require.Empty(t, c.crowd(64, 100))
-		require.Equal(t, refused, s.Refused())
-		require.InDelta(t, 6400/50, s.Dials()-dials, 4, "connections are used to their end")
-		retired := shown(t).Totals.Retired
-		require.LessOrEqual(t, retired["lost"], int64(8), "before it was known")
-		require.GreaterOrEqual(t, retired["requests"], int64(6400/50-4))
-	})
-}
-
-// Guards: `load.Forgive()` in spendLocked, and `p.recount` there: RPCs wait for it.
+// Guards: `started-inFlight > e.requests.most` in carried, refutesRequests.
 func TestAServerThatEndsConnectionsNoMoreIsBelieved(t *testing.T) {
 	silent(t, `{"size":4}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
 		s.Takes.Store(50)
@@ -86,19 +79,19 @@ func TestAServerThatEndsConnectionsNoMoreIsBelieved(t *testing.T) {
 // The RPCs that the server took run on, and it ends the connection within a second,
 // before any of them has succeeded. It is no flap: the server serves.
 //
-// Guards: `l.served.Store(true)` in Load.Refused.
+// Guards: `l.served.Store(true)` in Load.GoAway.
 func TestAConnectionThatTookRPCsIsNoFlapThoughNoneHasEnded(t *testing.T) {
 	silent(t, `{"size":1}`, nil, func(t *testing.T, c client, s *harness.SilentServer) {
 		s.Takes.Store(2)
 		var running atomic.Int32
-		for range 8 {
+		for i := range 8 {
 			go func() {
 				running.Add(1)
 				_ = c.within(10 * time.Second)
 				running.Add(-1)
 			}()
+			time.Sleep(time.Duration(i%2) * 20 * time.Millisecond)
 		}
-		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
 		require.EqualValues(t, 8, running.Load())
 		require.GreaterOrEqual(t, s.Dials(), 4, "of 8 RPCs 2 go on each")
@@ -108,7 +101,7 @@ func TestAConnectionThatTookRPCsIsNoFlapThoughNoneHasEnded(t *testing.T) {
 // A server may say that it goes away before any RPC has come, and that it took one. It
 // is dialled like one that accepts and closes.
 //
-// Guards: `starts > 0` in Load.Refused.
+// Guards: `starts > 0` in Load.GoAway.
 func TestAServerThatEndsEachConnectionAtOnceIsNotDialledInAHotLoop(t *testing.T) {
 	for _, last := range []int32{0, 1, 1<<31 - 3} {
 		silent(t, `{"size":1}`, nil, func(t *testing.T, c client, s *harness.SilentServer) {
@@ -123,7 +116,8 @@ func TestAServerThatEndsEachConnectionAtOnceIsNotDialledInAHotLoop(t *testing.T)
 // Connections that carried nothing yet end one after the other, each just when an RPC
 // comes.
 //
-// Guards: `kind == blunt` in Wire.ended, of a last stream 0, too.
+// Guards: repeat.go, and `s.sub.load.GoneAway()` in renewsAfterGoAway: the pool may look
+// before gRPC tells that the connection is lost.
 func TestNoRPCIsLostToConnectionsThatTookNone(t *testing.T) {
 	silent(t, `{"size":4}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
 		time.Sleep(2 * time.Second)
@@ -133,10 +127,9 @@ func TestNoRPCIsLostToConnectionsThatTookNone(t *testing.T) {
 	})
 }
 
-// Where lives differ nothing tells when the others end. To stop them for each that does
-// would send all RPCs to the one that is new.
+// Where lives differ nothing tells when the others end.
 //
-// Guards: `e.quota.wrong(now)` in spendLocked.
+// Guards: that a GOAWAY bars no sibling.
 func TestConnectionsWithUnequalLivesDoNotStopEachOther(t *testing.T) {
 	silent(t, `{"size":16}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
 		s.Delay = 2 * time.Millisecond

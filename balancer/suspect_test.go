@@ -188,8 +188,8 @@ func TestTheLimitForSizingIsTheSmallestThatCarriesSomething(t *testing.T) {
 			s.connect()
 			for i, conn := range c.conns {
 				if conn.first >= 0 {
-					s.slots[i].allow(conn.first, conn.watched)
-					s.slots[i].allow(conn.now, conn.watched)
+					s.slots[i].allow(conn.first, true, conn.watched)
+					s.slots[i].allow(conn.now, true, conn.watched)
 				}
 			}
 			s.learn(s.now)
@@ -203,9 +203,9 @@ func TestTheLimitForSizingIsTheSmallestThatCarriesSomething(t *testing.T) {
 func TestAServerThatAllowsNothingNowIsSizedAsBefore(t *testing.T) {
 	s := tell(t, `{"minSize":1}`)
 	s.connect()
-	s.slots[0].allow(50, false)
+	s.slots[0].allow(50, true, false)
 	s.learn(s.now)
-	s.slots[0].allow(0, false)
+	s.slots[0].allow(0, true, false)
 	s.learn(s.now)
 	require.True(t, s.barred)
 	require.Equal(t, 50, s.limit)
@@ -221,10 +221,10 @@ func TestNothingConnectedIsNotNothingAllowed(t *testing.T) {
 func TestAnEndpointHoldsOnlyIfItWouldGrow(t *testing.T) {
 	s := tell(t, `{"minSize":1,"maxSize":4}`)
 	s.connect()
-	s.slots[0].allow(50, false)
+	s.slots[0].allow(50, true, false)
 	s.learn(s.now)
-	require.True(t, s.holds())
-	s.slots[0].allow(5, false) // five RPCs and one are no reason to grow
+	require.True(t, s.holds(s.now))
+	s.slots[0].allow(5, true, false) // five RPCs and one are no reason to grow
 	s.learn(s.now)
-	require.False(t, s.holds())
+	require.False(t, s.holds(s.now))
 }

@@ -17,7 +17,7 @@ func (p *pool) testimonyLocked() witness.Pool {
 		w := witness.Endpoint{
 			ID: weak.Make(&e.endpoint), Removed: e.removed, Size: e.size(), MaxSize: e.cfg.MaxSize,
 			Subchannels: len(e.slots), Ready: e.count(ready), Draining: len(e.leaving), Failures: e.failures,
-			Shown: e.budget(),
+			Urged: e.urged, Shown: e.budget(),
 		}
 		for _, a := range e.addr.Addresses {
 			w.Addresses = append(w.Addresses, a.Addr)

@@ -178,7 +178,7 @@ func (p *pool) noteFailureLocked(s *slot, addr resolver.Address, err error, now 
 	p.connErr = err
 	p.hearLocked(now)
 	n := note{what: "failed", why: "no connection to " + addr.Addr, err: fmt.Sprint(err)}
-	if s.why.renews() {
+	if s.renews() {
 		n.why = fmt.Sprintf("no renewal (%v): %s", s.why, n.why)
 	}
 	p.noteLocked(now, n)

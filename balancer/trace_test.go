@@ -34,7 +34,7 @@ func TestWhatAnEndpointDecidesItSaysInWords(t *testing.T) {
 	require.Equal(t, []string{"grew: grew 2→5: 330 in flight, 165 per subchannel, targetStreams 100"}, s.said())
 	s.connect()
 	for _, sl := range s.slots {
-		sl.allow(50, false)
+		sl.allow(50, true, false)
 	}
 	s.learn(s.now)
 	s.settle()

@@ -151,6 +151,7 @@ func (p *pool) sampleLocked(now time.Time) {
 		})
 		if roused {
 			e.window.observe(1, p.cfg.IdleTimeout, now)
+			e.retry()
 		}
 		awake = awake || e.window.peak() > 0
 	}
@@ -184,7 +185,7 @@ func (p *pool) armLocked(now time.Time) {
 		if at, ok := e.deadline(now); ok {
 			consider(at)
 		}
-		consider(e.quota.until)
+		consider(e.fresh.until)
 		if len(e.slots) > 0 && p.cfg.IdleTimeout > 0 {
 			consider(p.nextSample)
 		}

@@ -22,7 +22,7 @@ func TestStartsAreRPCsAndNotPicksThatLooked(t *testing.T) {
 	require.False(t, l.reserve())
 	require.False(t, l.force())
 	require.EqualValues(t, 1, l.Starts())
-	l.done(balancer.DoneInfo{})
+	l.done(balancer.DoneInfo{BytesSent: true})
 	require.EqualValues(t, 1, l.Starts())
 	require.True(t, l.Drained())
 }

@@ -14,6 +14,8 @@ type Gate struct {
 	Room     func() // places came free that held RPCs may take
 	Full     func() // an RPC was queued or refused, the first since TakeFull
 
+	repeats atomic.Int64 // picks to come that are taken for repeats: see repeat.go
+
 	queued, refused atomic.Int64 // RPCs, since TakeFull
 
 	holding atomic.Bool           // of the picker that is built next
@@ -25,8 +27,9 @@ type Gate struct {
 // A crowd is the RPCs that one picker holds. It belongs to that picker: counts of
 // an outdated one must not get mixed up with those of its successor.
 type crowd struct {
-	waiting atomic.Int64
+	waiting atomic.Int64 // for room
 	freed   atomic.Int64 // places that came free meanwhile
+	kept    atomic.Int64 // for a connection made after a GOAWAY: see repeat.go
 }
 
 // Hold says whether the next picker holds RPCs for which there is no room, because
@@ -52,14 +55,18 @@ func (g *Gate) Leaving(loads []*Load) { g.leaving = loads }
 // cancelled one is not seen to go.
 func (g *Gate) Waiting() int {
 	if c := g.crowd.Load(); c != nil {
-		return int(c.waiting.Load())
+		return int(c.waiting.Load() + c.kept.Load())
 	}
 	return 0
 }
 
 // Open starts a new crowd. It comes before a new picker is built: when that is
 // published each held RPC picks again, and is counted again if it is held again.
-func (g *Gate) Open() { g.crowd.Store(new(crowd)) }
+func (g *Gate) Open() {
+	if old := g.crowd.Swap(new(crowd)); old != nil {
+		g.repeats.Add(old.kept.Swap(0))
+	}
+}
 
 // room counts places that came free, and tells the pool of the first one and when
 // they are enough.

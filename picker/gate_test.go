@@ -20,7 +20,7 @@ func heldPool(g *Gate) *pool {
 	l.SetLimit(1)
 	l.reserve()
 	g.Open()
-	return &pool{conns: []conn{{Load: l}}, hold: true, crowd: g.crowd.Load()}
+	return &pool{gate: g, conns: []conn{{Load: l}}, hold: true, crowd: g.crowd.Load()}
 }
 
 func TestAnRPCWithoutRoomIsHeldAndCounted(t *testing.T) {
@@ -62,7 +62,7 @@ func TestAnOutdatedPickerDoesNotMixUpTheCounts(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, g.Waiting())
 
-	next := &pool{conns: old.conns, hold: true, crowd: g.crowd.Load()}
+	next := &pool{gate: g, conns: old.conns, hold: true, crowd: g.crowd.Load()}
 	_, err = next.any(0)
 	require.Equal(t, balancer.ErrNoSubConnAvailable, err)
 	require.Equal(t, 1, g.Waiting())
@@ -194,7 +194,7 @@ func TestAPlaceOnADoubtfulConnectionIsNotMissed(t *testing.T) {
 	leaving.Drain()
 	g.Empty = func() { g.Empty = nil; doubtful.release() } // just after it was looked at
 	g.Open()
-	p := &pool{conns: []conn{{Load: good}}, doubtful: []conn{{Load: doubtful}, {Load: leaving}}, hold: true, crowd: g.crowd.Load()}
+	p := &pool{gate: g, conns: []conn{{Load: good}}, doubtful: []conn{{Load: doubtful}, {Load: leaving}}, hold: true, crowd: g.crowd.Load()}
 	_, err := p.any(0)
 	require.NoError(t, err)
 }
@@ -205,7 +205,7 @@ func TestRPCsQueueInProportionToTheLimits(t *testing.T) {
 	big.SetLimit(30)
 	small.SetLimit(10)
 	none.SetLimit(0)
-	p := &pool{conns: []conn{{Load: none}, {Load: small}, {Load: big}}}
+	p := &pool{gate: g, conns: []conn{{Load: none}, {Load: small}, {Load: big}}}
 	for range 120 {
 		_, err := p.any(0)
 		require.NoError(t, err)
@@ -213,18 +213,22 @@ func TestRPCsQueueInProportionToTheLimits(t *testing.T) {
 	require.Equal(t, []int{0, 30, 90}, []int{none.InFlight(), small.InFlight(), big.InFlight()})
 }
 
-func TestOnlyAnRPCThatSucceedsHasServed(t *testing.T) {
-	l := NewLoad(new(Gate))
+// Guards: `info.BytesReceived` in NewLoad. An application that answers NOT_FOUND serves.
+func TestAnyAnswerOfTheServerHasServed(t *testing.T) {
 	for _, info := range []balancer.DoneInfo{
 		{}, // the SubConn was not READY
-		{Err: status.Error(codes.Unavailable, ""), BytesSent: true, BytesReceived: true},
-		{Err: status.Error(codes.Canceled, ""), BytesReceived: true},
+		{Err: status.Error(codes.Unavailable, "")},
+		{Err: status.Error(codes.DeadlineExceeded, ""), BytesSent: true},
 	} {
+		l := NewLoad(new(Gate))
 		l.reserve()
 		l.done(info)
-		require.False(t, l.Served())
+		require.False(t, l.Served(), "%+v", info)
 	}
-	l.reserve()
-	l.done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
-	require.True(t, l.Served())
+	for _, code := range []codes.Code{codes.OK, codes.NotFound, codes.Unauthenticated, codes.Unavailable} {
+		l := NewLoad(new(Gate))
+		l.reserve()
+		l.done(balancer.DoneInfo{Err: status.Error(code, ""), BytesSent: true, BytesReceived: true})
+		require.True(t, l.Served(), code)
+	}
 }

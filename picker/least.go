@@ -24,6 +24,9 @@ func (leastInFlightBuilder) Build(info base.PickerBuildInfo) balancer.Picker {
 type leastInFlight struct{ pool }
 
 func (p *leastInFlight) Pick(balancer.PickInfo) (balancer.PickResult, error) {
+	if p.isRepeat() {
+		return p.repeat()
+	}
 	if len(p.conns) == 1 {
 		return p.any(0)
 	}

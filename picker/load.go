@@ -1,6 +1,7 @@
 package picker
 
 import (
+	"math"
 	"sync/atomic"
 
 	"google.golang.org/grpc/balancer"
@@ -32,8 +33,8 @@ type Load struct {
 	// flight" is one atomic fact: once it is seen, no pick can undo it. It counts
 	// starts too, so that idleness is seen without a clock read in each pick.
 	word atomic.Uint64
-	// penalty holds RPCs that ended UNAVAILABLE: how many (low half), and the
-	// second for which that is true (high half).
+	// penalty holds RPCs that the server failed: how many (low half), and the second
+	// for which that is true (high half).
 	penalty atomic.Uint64
 	_       [cacheLine - 16]byte
 
@@ -42,46 +43,66 @@ type Load struct {
 	// A count from alert on needs a closer look when it went up, from brink on
 	// when it went down. Usually only the draining bit takes it there.
 	alert, brink atomic.Uint32
+	most         atomic.Uint32 // RPCs that may start on the connection in all
 
-	doubted atomic.Bool // see Doubt
-	served  atomic.Bool // see Served
+	doubted  atomic.Bool // see Doubt
+	served   atomic.Bool // see Served
+	goneAway atomic.Bool // see GoAway
 
-	gate   *Gate
-	quota  atomic.Pointer[Quota]
-	silent func()                  // see OnSilence
-	done   func(balancer.DoneInfo) // made once, so that a pick allocates nothing
+	gate    *Gate
+	goAways *GoAways
+	madeAt  uint32                  // see Fresh
+	silent  func()                  // see OnSilence
+	done    func(balancer.DoneInfo) // made once, so that a pick allocates nothing
 }
 
 // NewLoad returns the Load of a new connection of the pool that g stands for.
 func NewLoad(g *Gate) *Load {
-	l := &Load{gate: g}
-	l.Under(NewQuota(0))
+	l := &Load{gate: g, goAways: new(GoAways)}
+	l.SetMost(0)
 	l.limit.Store(inFlightMask)
 	l.Watch(0)
 	l.done = func(info balancer.DoneInfo) {
-		if info.Err != nil {
-			l.ended(info)
-		} else if info.BytesReceived && !l.served.Load() {
+		if info.BytesReceived && !l.served.Load() {
 			l.served.Store(true)
 		}
-		l.release()
+		if info.Err != nil {
+			l.ended(info)
+		}
+		if info.BytesSent {
+			l.release()
+		} else {
+			l.undo() // it never had a stream, so the connection did not carry it
+		}
 	}
 	return l
 }
 
 // ended looks at an RPC that failed.
 func (l *Load) ended(info balancer.DoneInfo) {
-	switch status.Code(info.Err) {
-	case codes.Unavailable:
+	code := status.Code(info.Err)
+	switch {
+	case code == codes.Unavailable && !info.BytesReceived && l.goneAway.Load():
+		l.gate.expectRepeat()
+	case info.BytesSent && isTrouble(code):
 		l.penalize()
-	case codes.DeadlineExceeded:
-		if info.BytesSent && !info.BytesReceived {
-			call(l.silent)
-		}
+	}
+	if code == codes.DeadlineExceeded && info.BytesSent && !info.BytesReceived {
+		call(l.silent)
 	}
 }
 
-// Served reports whether any RPC has succeeded, or the server said that it took one.
+// isTrouble reports whether a server in trouble ends RPCs in this way.
+func isTrouble(code codes.Code) bool {
+	switch code {
+	case codes.Unavailable, codes.Internal, codes.Unknown, codes.ResourceExhausted, codes.DeadlineExceeded, codes.DataLoss:
+		return true
+	}
+	return false
+}
+
+// Served reports whether the server answered any RPC, in whatever way, or said that it
+// took one.
 func (l *Load) Served() bool { return l.served.Load() }
 
 // OnSilence makes silent be called when an RPC ended DEADLINE_EXCEEDED that was
@@ -146,17 +167,30 @@ func setIfNew(word *atomic.Uint32, n uint32) {
 	}
 }
 
+// SetMost bounds how many RPCs may start on the connection in all; 0 is no bound. The
+// pool is told of the last of them.
+func (l *Load) SetMost(n int) {
+	most := uint32(math.MaxUint32)
+	if n > 0 {
+		most = uint32(n)
+	}
+	setIfNew(&l.most, most)
+}
+
+// Spent reports whether as many RPCs have started as may.
+func (l *Load) Spent() bool { return l.Starts() >= l.most.Load() }
+
 // reserve counts an RPC in, unless the connection drains, is full or spent. It adds
 // before it checks: checking first, racing picks could overfill, or slip in after
 // the count was seen at 0.
 func (l *Load) reserve() bool {
 	w := l.word.Add(oneStart | 1)
-	return uint32(w) < l.alert.Load() && uint32(w>>32) < l.quota.Load().most.Load() || l.notable(w)
+	return uint32(w) < l.alert.Load() && uint32(w>>32) < l.most.Load() || l.notable(w)
 }
 
 // notable is apart for what few picks need.
 func (l *Load) notable(w uint64) bool {
-	n, starts, most := uint32(w), uint32(w>>32), l.quota.Load().most.Load()
+	n, starts, most := uint32(w), uint32(w>>32), l.most.Load()
 	if n&drainingBit != 0 || n > l.limit.Load() || starts > most {
 		l.undo()
 		return false
@@ -167,39 +201,40 @@ func (l *Load) notable(w uint64) bool {
 	return true
 }
 
-// force is reserve for a connection that may be full: gRPC queues the RPC there.
+// force is reserve for a connection that may be full, where gRPC queues the RPC, or
+// spent, where the server may refuse it and gRPC repeats it.
 func (l *Load) force() bool {
-	w, most := l.word.Add(oneStart|1), l.quota.Load().most.Load()
-	if w&drainingBit != 0 || uint32(w>>32) > most {
+	n := uint32(l.word.Add(oneStart | 1))
+	if n&drainingBit != 0 {
 		l.undo()
 		return false
 	}
-	if uint32(w>>32) == most {
+	if n >= l.watch.Load() {
 		call(l.gate.Pressure)
 	}
 	return true
 }
 
 // release takes one RPC out.
-func (l *Load) release() {
-	if n := uint32(l.word.Add(^uint64(0))); n >= l.brink.Load() {
-		l.freed(n)
-	}
-}
+func (l *Load) release() { l.took(l.word.Add(^uint64(0))) }
 
 // undo takes back a reserve, with its start, and wakes whom release would: the shell
 // may have looked while the count was up, and needs to look again.
-func (l *Load) undo() {
-	if n := uint32(l.word.Add(^uint64(oneStart))); n >= l.brink.Load() {
-		l.freed(n)
+func (l *Load) undo() { l.took(l.word.Add(^uint64(oneStart))) }
+
+func (l *Load) took(w uint64) {
+	if n := uint32(w); n >= l.brink.Load() {
+		l.freed(n, uint32(w>>32))
 	}
 }
 
-func (l *Load) freed(n uint32) {
+// freed tells of a place on a connection that takes RPCs. Where it takes none, a pick
+// that was held would be undone, report room, and pick again without end.
+func (l *Load) freed(n, starts uint32) {
 	switch {
 	case n == drainingBit:
 		call(l.gate.Empty)
-	case n < l.limit.Load():
+	case n < l.limit.Load() && starts < l.most.Load():
 		l.gate.room(1)
 	}
 }

@@ -3,6 +3,7 @@ package picker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +20,7 @@ import (
 func fail(l *Load, rpcs int, err error) {
 	for range rpcs {
 		l.reserve()
-		l.done(balancer.DoneInfo{Err: err})
+		l.done(balancer.DoneInfo{Err: err, BytesSent: true})
 	}
 }
 
@@ -71,16 +72,16 @@ func TestFailuresCountBesideTheRPCsInFlight(t *testing.T) {
 	})
 }
 
-// UNAVAILABLE is what a broken connection or server gives; the others are
-// answers.
-func TestOnlyUnavailableIsAFailureOfTheConnection(t *testing.T) {
+// The others are answers.
+func TestCodesOfAServerInTroubleAreFailuresOfTheConnection(t *testing.T) {
+	trouble := []codes.Code{codes.Unavailable, codes.Internal, codes.Unknown, codes.ResourceExhausted, codes.DeadlineExceeded, codes.DataLoss}
 	for code := codes.OK; code <= codes.Unauthenticated; code++ {
 		t.Run(code.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := NewLoad(new(Gate))
 				fail(l, 1, status.Error(code, "told by the server"))
 				want := uint64(0)
-				if code == codes.Unavailable {
+				if slices.Contains(trouble, code) {
 					want = 1
 				}
 				require.Equal(t, want, l.cost())
@@ -95,7 +96,7 @@ func TestAnErrorIsJudgedByItsStatusHoweverItIsWrapped(t *testing.T) {
 		err  error
 		want uint64
 	}{
-		{"no status", errors.New("unavailable"), 0},
+		{"no status, which is UNKNOWN", errors.New("unavailable"), 1},
 		{"wrapped", fmt.Errorf("rpc: %w", errUnavailable), 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -180,4 +181,47 @@ func TestNoTwoLoadsShareACacheLine(t *testing.T) {
 	after := unsafe.Sizeof(l) - unsafe.Offsetof(l.penalty) - unsafe.Sizeof(l.penalty)
 	assert.GreaterOrEqual(t, before, uintptr(128))
 	assert.GreaterOrEqual(t, after, uintptr(128))
+}
+
+// An RPC whose credentials failed, or whose deadline ended in the queue for a stream.
+//
+// Guards: `info.BytesSent` in NewLoad and in ended.
+func TestAnRPCThatNeverHadAStreamWasNotCarried(t *testing.T) {
+	l := NewLoad(new(Gate))
+	l.SetMost(2)
+	for _, err := range []error{nil, errUnavailable, status.Error(codes.DeadlineExceeded, ""), status.Error(codes.Internal, "")} {
+		for range 3 {
+			require.True(t, l.reserve())
+			l.done(balancer.DoneInfo{Err: err})
+		}
+	}
+	require.Zero(t, l.Starts())
+	require.Zero(t, l.InFlight())
+	require.Zero(t, l.cost())
+	require.False(t, l.Served())
+}
+
+// Guards: `starts > most` in notable, `starts < l.most.Load()` in freed: RPCs that are held
+// would pick, be undone, and hear of room without end.
+func TestAConnectionThatIsSpentTakesNoneAndReportsNoRoom(t *testing.T) {
+	pressed, rooms := 0, 0
+	g := &Gate{Pressure: func() { pressed++ }, Room: func() { rooms++ }}
+	l := NewLoad(g)
+	l.SetLimit(2)
+	l.SetMost(2)
+	g.Open()
+	g.crowd.Load().waiting.Add(1)
+	require.True(t, l.reserve())
+	require.False(t, l.Spent())
+	require.Zero(t, pressed)
+	require.True(t, l.reserve())
+	require.True(t, l.Spent())
+	require.Equal(t, 1, pressed, "the pool is told of the last")
+	require.False(t, l.reserve())
+	l.done(balancer.DoneInfo{BytesSent: true})
+	require.Zero(t, rooms)
+	require.True(t, l.force(), "where it must")
+	l.SetMost(0)
+	l.done(balancer.DoneInfo{BytesSent: true})
+	require.Equal(t, 1, rooms)
 }

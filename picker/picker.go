@@ -61,13 +61,14 @@ type conn struct {
 
 // A pool is the connections of one picker, in their order.
 type pool struct {
+	gate     *Gate
 	conns    []conn // never empty
 	doubtful []conn // taken only if none of conns can be
 	hold     bool   // see Gate.Hold
 	bound    int    // see Gate.bound
 	full     error  // for RPCs beyond it
 	leaving  []*Load
-	crowd    *crowd
+	crowd    *crowd // nil without a pool that publishes
 }
 
 // poolOf returns the connections of info. One that came without a Load, because
@@ -95,7 +96,7 @@ func poolOf(info base.PickerBuildInfo) (p pool) {
 		} else {
 			p.conns = append(p.conns, c)
 		}
-		p.hold, p.crowd = c.gate.holding.Load(), c.gate.crowd.Load()
+		p.gate, p.hold, p.crowd = c.gate, c.gate.holding.Load(), c.gate.crowd.Load()
 		p.bound, p.leaving = int(c.gate.bound.Load()), c.gate.leaving
 	}
 	if len(p.conns) == 0 {
@@ -119,8 +120,8 @@ func (p *pool) any(start int) (balancer.PickResult, error) {
 	return p.overfill()
 }
 
-// spent reports whether a connection has carried what it may. Either the server ends
-// it now and another is made, or the pool forgives it: both bring a new picker.
+// spent reports whether a connection has carried what the server takes. Either that ends
+// it now and another is made, or the pool finds that it does not: both bring a new picker.
 func (p *pool) spent() bool {
 	for _, conns := range [][]conn{p.conns, p.doubtful} {
 		for i := range conns {
@@ -131,6 +132,9 @@ func (p *pool) spent() bool {
 	}
 	return false
 }
+
+// isRepeat reports whether the next RPC is taken for one that a GOAWAY ended.
+func (p *pool) isRepeat() bool { return p.gate.repeats.Load() > 0 && p.gate.takeRepeat() }
 
 // reserve takes a place on the first connection, from start on, that has one; nil if
 // none has.
@@ -152,7 +156,7 @@ func (p *pool) reserve(start int) *conn {
 // or a place comes free.
 func (p *pool) held() (balancer.PickResult, error) {
 	p.crowd.waiting.Add(1)
-	call(p.conns[0].gate.Pressure)
+	call(p.gate.Pressure)
 	// A place that came free before the RPC was counted told nobody.
 	if c := p.reserve(0); c != nil {
 		p.crowd.waiting.Add(-1)
@@ -176,19 +180,15 @@ func (p *pool) overfill() (balancer.PickResult, error) {
 		}
 		least := p.least()
 		if !least.force() {
-			if least.Spent() {
-				return p.held()
-			}
 			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 		}
 		if p.bound == 0 || p.waiting() <= p.bound-1 {
-			least.gate.count(&least.gate.queued)
+			p.gate.count(&p.gate.queued)
 			return least.result, nil
 		}
 		least.undo()
 	}
-	gate := p.conns[0].gate
-	gate.count(&gate.refused)
+	p.gate.count(&p.gate.refused)
 	return balancer.PickResult{}, p.full
 }
 
@@ -222,15 +222,21 @@ func (p *pool) waiting() (n int) {
 // excess returns how many RPCs are in flight above the limit.
 func (l *Load) excess() int { return max(0, l.InFlight()-int(l.limit.Load())) }
 
+// takes reports whether there is room, as far as can be told without taking it.
+func (l *Load) takes() bool {
+	w := l.word.Load()
+	return uint32(w) < l.limit.Load() && uint32(w>>32) < l.most.Load()
+}
+
 // share is how soon one RPC more finds a stream, by comparison: with a limit of 0
-// never, and a connection that drains takes none.
+// never, nor where the connection is spent, and one that drains takes none.
 func (l *Load) share() uint64 {
-	w, limit := uint32(l.word.Load()), uint64(l.limit.Load())
-	n := uint64(w & inFlightMask)
+	w, limit := l.word.Load(), uint64(l.limit.Load())
+	n := w & inFlightMask
 	switch {
 	case w&drainingBit != 0:
 		return math.MaxUint64
-	case limit == 0:
+	case limit == 0 || uint32(w>>32) >= l.most.Load():
 		return 1<<63 + n
 	}
 	return n << 31 / limit

@@ -19,8 +19,8 @@ var builtIn = []string{picker.LeastInFlight, picker.RoundRobin}
 
 // ended and unavailable are how an RPC may end.
 var (
-	ended       = balancer.DoneInfo{}
-	unavailable = balancer.DoneInfo{Err: status.Error(codes.Unavailable, "refused")}
+	ended       = balancer.DoneInfo{BytesSent: true}
+	unavailable = balancer.DoneInfo{Err: status.Error(codes.Unavailable, "refused"), BytesSent: true}
 )
 
 // A subConn stands for a READY connection; who calls a method of it has no

@@ -27,5 +27,8 @@ type roundRobin struct {
 }
 
 func (p *roundRobin) Pick(balancer.PickInfo) (balancer.PickResult, error) {
+	if p.isRepeat() {
+		return p.repeat()
+	}
 	return p.any(int(p.next.Add(1) % uint64(len(p.conns))))
 }

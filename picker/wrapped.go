@@ -34,6 +34,9 @@ type wrappedPicker struct {
 }
 
 func (p *wrappedPicker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
+	if p.isRepeat() {
+		return p.repeat()
+	}
 	res, err := p.Picker.Pick(info)
 	if err != nil {
 		return res, err
@@ -48,7 +51,9 @@ func (p *wrappedPicker) Pick(info balancer.PickInfo) (balancer.PickResult, error
 		if res.Done != nil {
 			res.Done(balancer.DoneInfo{})
 		}
-		return p.any(0)
+		other, err := p.any(0)
+		other.Metadata = res.Metadata
+		return other, err
 	}
 	if theirs := res.Done; theirs != nil {
 		res.Done = func(info balancer.DoneInfo) {

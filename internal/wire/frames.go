@@ -21,16 +21,18 @@ type frames struct {
 	have int    // bytes in part
 	left uint32 // bytes of the present frame's payload still to come
 	unit int    // bytes of what is read of the payload at a time; 0 if it does not matter
+
+	goAway *GoAway // the present frame, once its fixed part has come; nil in others
 }
 
-// news is what some bytes told. Of several limits the last one counts, of several
-// GOAWAYs the first.
+// maxDebug bounds what is kept of a GOAWAY's debug data, in bytes.
+const maxDebug = 256
+
+// news is what some bytes told. Of several limits the last one counts.
 type news struct {
 	limit   uint32 // of streams that may be open
 	limited bool
-	goAway  bool
-	last    uint32 // the last stream that the server takes
-	code    uint32
+	goAways []GoAway
 }
 
 // follow looks at the next bytes.
@@ -50,10 +52,17 @@ func (f *frames) follow(p []byte) (n news) {
 				f.have = 0
 				f.read(&n)
 			}
-		default: // of no interest
+		default: // of no interest, but for debug data
 			skip := min(uint32(len(p)), f.left)
+			if g := f.goAway; g != nil {
+				g.Debug += string(p[:min(int(skip), maxDebug-len(g.Debug))])
+			}
 			f.left -= skip
 			p = p[skip:]
+		}
+		if f.goAway != nil && f.left == 0 {
+			n.goAways = append(n.goAways, *f.goAway)
+			f.goAway = nil
 		}
 	}
 	return n
@@ -63,13 +72,12 @@ func (f *frames) follow(p []byte) (n news) {
 func (f *frames) read(n *news) {
 	switch {
 	case f.unit == goAwaySize:
-		if !n.goAway {
-			const reserved = 1 << 31
-			n.goAway = true
-			n.last = binary.BigEndian.Uint32(f.part[:]) &^ reserved
-			n.code = binary.BigEndian.Uint32(f.part[4:])
+		const reserved = 1 << 31
+		f.goAway = &GoAway{
+			Last: binary.BigEndian.Uint32(f.part[:]) &^ reserved,
+			Code: binary.BigEndian.Uint32(f.part[4:]),
 		}
-		f.unit = 0 // the rest is for people
+		f.unit = 0 // what follows is debug data
 	case binary.BigEndian.Uint16(f.part[:]) == maxConcurrentStreams:
 		n.limit, n.limited = binary.BigEndian.Uint32(f.part[2:]), true
 	}

@@ -42,70 +42,50 @@ type Wire struct {
 	changed  func()
 	frames   frames
 
-	limit    atomic.Uint32
+	limit    atomic.Uint32 // unstated until the server has said one
 	received atomic.Uint64
-	goAway   atomic.Int32 // its kind; 0 until there was one
-	onEnd    atomic.Pointer[func(took int)]
+	goAway   atomic.Pointer[GoAway] // the last one
+	onGoAway atomic.Pointer[func(GoAway)]
 	closed   atomic.Bool
 	late     atomic.Pointer[time.Timer] // see CutAfter
 }
 
 func newWire(conn, raw net.Conn, changed func()) *Wire {
 	w := &Wire{Conn: conn, raw: raw, changed: changed}
-	w.limit.Store(NoLimit)
+	w.limit.Store(unstated)
 	return w
 }
 
-// Limit returns how many streams the server allows at a time, NoLimit if it did
-// not say. It is known before gRPC calls the connection READY.
-func (w *Wire) Limit() int { return int(w.limit.Load()) }
+const unstated = math.MaxUint32
+
+// Limit returns how many streams the server allows at a time, NoLimit if it has not
+// stated that. What its first SETTINGS says is known before gRPC calls the connection
+// READY; a proxy may send one of its own first, and the server's later.
+func (w *Wire) Limit() (streams int, stated bool) {
+	n := w.limit.Load()
+	return int(min(n, NoLimit)), n != unstated
+}
 
 // Received returns how many bytes have been read.
 func (w *Wire) Received() uint64 { return w.received.Load() }
 
-// OnEnd makes end be called when the server says that it takes no more streams, and
-// which was the last: before gRPC knows, and by its reader, so it must not block. A
-// server that first says that it will do so, as it should, refuses none.
-func (w *Wire) OnEnd(end func(took int)) { w.onEnd.Store(&end) }
+// OnGoAway makes f be called with each GOAWAY that comes: before gRPC knows of it, and by
+// its reader, so it must not block.
+func (w *Wire) OnGoAway(f func(GoAway)) { w.onGoAway.Store(&f) }
 
-// Blunt reports whether the server has told in that way.
-func (w *Wire) Blunt() bool { return w.goAway.Load() == blunt }
+// GoAway returns the last GOAWAY, nil if there was none.
+func (w *Wire) GoAway() *GoAway { return w.goAway.Load() }
 
-// Polite reports whether the server has said beforehand that it will. What it has by
-// then it takes.
-func (w *Wire) Polite() bool { return w.goAway.Load() == polite }
-
-// The kinds of a first GOAWAY.
-const (
-	polite int32 = iota + 1
-	blunt
-	failed
-)
-
-// ended looks at a GOAWAY. The first one tells of which kind it is.
-func (w *Wire) ended(last, code uint32) {
-	const most, noError = 1<<31 - 1, 0
-	kind := blunt
-	switch {
-	case code != noError:
-		kind = failed
-	case last == most:
-		kind = polite
-	}
-	if !w.goAway.CompareAndSwap(0, kind) {
-		return
-	}
-	if end := w.onEnd.Load(); kind == blunt && end != nil {
-		(*end)((int(last) + 1) / 2) // a client's streams have odd numbers
-	}
-}
-
-// Closed reports whether gRPC has closed the connection, and that has ended.
+// Closed reports whether the connection was closed, by gRPC or by Cut.
 func (w *Wire) Closed() bool { return w.closed.Load() }
 
 // Cut closes the connection without a word to anybody. It is the raw one that is
 // closed, for TLS would first try to say goodbye. gRPC then finds it broken.
-func (w *Wire) Cut() { _ = w.raw.Close() }
+// Where gRPC gave the connection up during its handshake, nobody else calls Close of w.
+func (w *Wire) Cut() {
+	_ = w.raw.Close()
+	w.closed.Store(true)
+}
 
 // CutAfter cuts the connection if it is still open after d.
 func (w *Wire) CutAfter(d time.Duration) {
@@ -142,7 +122,10 @@ func (w *Wire) saw(p []byte) {
 	if n.limited && w.limit.Swap(min(n.limit, NoLimit)) != min(n.limit, NoLimit) {
 		w.changed()
 	}
-	if n.goAway {
-		w.ended(n.last, n.code)
+	for _, g := range n.goAways {
+		w.goAway.Store(&g)
+		if f := w.onGoAway.Load(); f != nil {
+			(*f)(g)
+		}
 	}
 }

@@ -50,7 +50,7 @@ func TestTheLimitIsWhatTheServerSaidLast(t *testing.T) {
 				for rest := tt.sent; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
 					w.saw(rest[:min(piece, len(rest))])
 				}
-				require.Equal(t, tt.want, w.Limit(), "in pieces of %d", piece)
+				require.Equal(t, tt.want, streams(w), "in pieces of %d", piece)
 				require.EqualValues(t, len(tt.sent), w.Received())
 			}
 		})
@@ -70,7 +70,7 @@ func TestSettingsOfEveryLengthAreFollowed(t *testing.T) {
 					for rest := sent; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
 						w.saw(rest[:min(piece, len(rest))])
 					}
-					require.Equal(t, limitOf(sent), w.Limit(), "%d bytes, flags %d, in pieces of %d", n, flags, piece)
+					require.Equal(t, limitOf(sent), streams(w), "%d bytes, flags %d, in pieces of %d", n, flags, piece)
 				}
 			}
 		}
@@ -92,42 +92,88 @@ func goAway(last, code uint32) []byte {
 	return frame(7, 0, join(payload, frame(4, 0, setting(3, 9)...))...)
 }
 
-func TestTheEndTellsHowManyStreamsTheServerTook(t *testing.T) {
-	const polite, silence = 1<<31 - 1, -1
-	whole := goAway(99, 0)
+func TestEachGoAwayIsTold(t *testing.T) {
+	const most = 1<<31 - 1
+	text := bytes.Repeat([]byte("x"), maxDebug+9)
+	debug := func(last, code uint32, text string) []byte {
+		payload := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, last), code)
+		return frame(7, 0, append(payload, text...)...)
+	}
 	for _, tt := range []struct {
-		name   string
-		sent   []byte
-		told   int
-		polite bool
+		name string
+		sent []byte
+		told []GoAway
 	}{
-		{"nothing", nil, silence, false},
-		{"the fiftieth stream", whole, 50, false},
-		{"with the reserved bit", goAway(1<<31|99, 0), 50, false},
-		{"none", goAway(0, 0), 0, false},
-		{"a warning first", join(goAway(polite, 0), whole), silence, true},
-		{"the first counts", join(whole, goAway(3, 0)), 50, false},
-		{"an error", goAway(99, 11), silence, false},
-		{"a warning of an error", goAway(polite, 11), silence, false},
-		{"a warning too late", join(whole, goAway(polite, 0)), 50, false},
-		{"not yet whole", whole[:9+7], silence, false},
-		{"too short, and another", join(frame(7, 0, 0, 0, 0), whole), 50, false},
+		{"nothing", nil, nil},
+		{"without debug data", debug(99, 0, ""), []GoAway{{Last: 99}}},
+		{"with the reserved bit", debug(1<<31|99, 0, ""), []GoAway{{Last: 99}}},
+		{"with debug data", debug(3, 11, "too_many_pings"), []GoAway{{3, 11, "too_many_pings"}}},
+		{"with too much of it", debug(3, 11, string(text)), []GoAway{{3, 11, string(text[:maxDebug])}}},
+		{"two", join(debug(most, 0, ""), debug(99, 0, "")), []GoAway{{Last: most}, {Last: 99}}},
+		{"frames within debug data", goAway(7, 2), []GoAway{{7, 2, string(frame(4, 0, setting(3, 9)...))}}},
+		{"not yet whole", debug(99, 0, "abc")[:9+8+2], nil},
+		{"too short, and another", join(frame(7, 0, 0, 0, 0), debug(99, 0, "")), []GoAway{{Last: 99}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for piece := 1; piece <= len(tt.sent)+1; piece++ {
-				told := silence
+				var told []GoAway
 				w := newWire(nil, nil, func() {})
-				w.OnEnd(func(took int) { told = took })
+				w.OnGoAway(func(g GoAway) { told = append(told, g) })
 				for rest := tt.sent; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
 					w.saw(rest[:min(piece, len(rest))])
 				}
 				require.Equal(t, tt.told, told, "in pieces of %d", piece)
-				require.Equal(t, tt.told != silence, w.Blunt())
-				require.Equal(t, tt.polite, w.Polite())
-				require.Equal(t, NoLimit, w.Limit())
+				if len(told) > 0 {
+					require.Equal(t, told[len(told)-1], *w.GoAway())
+				} else {
+					require.Nil(t, w.GoAway())
+				}
+				require.Equal(t, NoLimit, streams(w))
 			}
 		})
 	}
+}
+
+func TestAGoAwayInWords(t *testing.T) {
+	for want, g := range map[string]GoAway{
+		"GOAWAY, code: NO_ERROR": {Last: 7},
+		`GOAWAY, code: ENHANCE_YOUR_CALM, debug data: "too_many_pings"`: {Code: 11, Debug: "too_many_pings"},
+		`GOAWAY, code: code 99, debug data: "\x00"`:                     {Code: 99, Debug: "\x00"},
+	} {
+		require.Equal(t, want, g.String())
+	}
+	require.True(t, GoAway{Last: 1<<31 - 1}.Graceful())
+	require.False(t, GoAway{Last: 1<<31 - 1, Code: 2}.Graceful())
+	require.False(t, GoAway{Last: 99}.Graceful())
+	require.Equal(t, 50, GoAway{Last: 99}.Streams())
+	require.Equal(t, 0, GoAway{}.Streams())
+}
+
+// streams is the limit alone.
+func streams(w *Wire) int {
+	n, _ := w.Limit()
+	return n
+}
+
+// Guards: `stated` of Limit. A limit that is stated late is not one that is lowered.
+func TestALimitIsStatedOrNot(t *testing.T) {
+	w := newWire(nil, nil, func() {})
+	w.saw(frame(4, 0))
+	_, stated := w.Limit()
+	require.False(t, stated)
+	w.saw(frame(4, 0, setting(3, 1<<32-1)...))
+	limit, stated := w.Limit()
+	require.True(t, stated)
+	require.Equal(t, NoLimit, limit)
+}
+
+// Guards: `w.closed.Store(true)` in Cut.
+func TestAConnectionThatWasCutIsClosedThoughNobodyCallsClose(t *testing.T) {
+	a, b := net.Pipe()
+	defer b.Close()
+	w := newWire(a, a, func() {})
+	w.Cut()
+	require.True(t, w.Closed())
 }
 
 // limitOf reads frames in one go, as RFC 9113 has them: the other way to the same.
@@ -169,7 +215,7 @@ func FuzzWire(f *testing.F) {
 		got, err := io.ReadAll(w)
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(sent, got))
-		require.Equal(t, limitOf(sent), w.Limit())
+		require.Equal(t, limitOf(sent), streams(w))
 		require.EqualValues(t, len(sent), w.Received())
 	})
 }

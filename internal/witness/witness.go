@@ -33,11 +33,13 @@ type Endpoint struct {
 	Draining    int
 	InFlight    int // RPCs on all of them
 	Failures    int // to connect, in a row
+	Urged       int // retired so far though as many drained as maxSize, for they could not wait
 	Shown       inspect.Budget
 }
 
 // A Budget holds endpoints against the promise of the one budget: connections ≤
-// maxSize + budget + draining, and draining ≤ maxSize + those dropped by shrinking.
+// maxSize + budget + draining, and draining ≤ maxSize + those dropped by shrinking + those
+// that were not well, were asked to be replaced or carried what the server takes.
 type Budget struct {
 	mu   sync.Mutex
 	seen map[any]*dropped
@@ -46,7 +48,7 @@ type Budget struct {
 // dropped is what counts since an endpoint last had none that drained: how many
 // connections it retired because it shrank, and the largest maxSize, for settings that
 // lower it find more draining.
-type dropped struct{ size, count, maxSize int }
+type dropped struct{ size, urged, count, maxSize int }
 
 // Check looks at one endpoint after one step.
 func (b *Budget) Check(e Endpoint) error {
@@ -60,8 +62,8 @@ func (b *Budget) Check(e Endpoint) error {
 		}
 		b.seen[e.ID] = d
 	}
-	d.count += max(0, d.size-e.Size)
-	d.size, d.maxSize = e.Size, max(d.maxSize, e.MaxSize)
+	d.count += max(0, d.size-e.Size) + e.Urged - d.urged
+	d.size, d.urged, d.maxSize = e.Size, e.Urged, max(d.maxSize, e.MaxSize)
 	if most := e.MaxSize + config.Budget(e.Size); e.Subchannels > most {
 		return fmt.Errorf("%v: %d connections, more than maxSize %d and budget %d", e.Addresses, e.Subchannels, e.MaxSize, config.Budget(e.Size))
 	}
