@@ -1,4 +1,4 @@
-.PHONY: help test check mutants
+.PHONY: help test check mutants worlds
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
@@ -11,3 +11,6 @@ check: ## run all that must hold before a change lands
 
 mutants: ## plant ten bugs, one at a time: a test must catch each within a minute
 	bash mutants/run
+
+worlds: ## play 100,000 drawn worlds to pools and to plain channels, for hours
+	go test -count=1 -timeout 0 ./internal/worlds -worlds 100000

@@ -104,10 +104,10 @@ func (e *endpoint) retry() { e.retryAt = time.Time{} }
 
 // roundFailed reports that the endpoint has nothing and little to hope for: all
 // attempts failed or led to a server that does not serve, or the probe failed
-// twice while others hang.
+// twice while others hang. A connection that was made and soon lost is none of these.
 func (e *endpoint) roundFailed() bool {
 	unwell := slices.ContainsFunc(e.slots, func(s *slot) bool { return s.phase == checking && s.unwell })
-	failed := e.failures > 0 && (e.sinceUp > 1 || !e.coming()) || unwell && !e.coming()
+	failed := e.sinceUp > 1 || (e.sinceUp > 0 || unwell) && !e.coming()
 	return failed && !e.has(ready)
 }
 

@@ -78,7 +78,8 @@ type endpointOf struct {
 	endpoint
 	addr    resolver.Endpoint
 	goAways picker.GoAways
-	fresh   goAwayWindow
+
+	freshUntil time.Time // the window of goAways is closed then; or zero
 }
 
 func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
@@ -168,6 +169,9 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 			p.noteFailureLocked(s, line.addr, flapError(w), now)
 		}
 		if !s.connected() {
+			if s.inFlight() == 0 {
+				e.mayRest()
+			}
 			p.disconnectLocked(s, now)
 		}
 	}

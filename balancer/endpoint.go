@@ -41,11 +41,10 @@ type endpoint struct {
 	largest int    // maxSize since then: settings that lower it find more draining
 	notes   []note // since the shell last looked
 	attempts
-	requests  requestCap
-	handshake time.Duration // that the last connection took
-	nextCase  time.Time     // no slot is suspected before
-	caseGap   time.Duration
-	down      bool // a whole round failed, and none is ready since (gRFC A62)
+	requests requestCap
+	nextCase time.Time // no slot is suspected before
+	caseGap  time.Duration
+	down     bool // a whole round failed, and none is ready since (gRFC A62)
 
 	addresses int // how many alternatives there are
 	newSlot   func() *slot
@@ -157,9 +156,6 @@ func (e *endpoint) deadline(now time.Time) (at time.Time, ok bool) {
 		}
 		if e.failures > 0 {
 			consider(s.provenAt(e.cfg))
-		}
-		if !s.spentAt.IsZero() {
-			consider(s.spentAt.Add(e.patience()))
 		}
 	}
 	return at, ok

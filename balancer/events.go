@@ -12,7 +12,6 @@ func (e *endpoint) up(s *slot, lane int, now time.Time) bool {
 		return false
 	}
 	s.race.win(lane)
-	s.most, e.handshake = e.requests.most, now.Sub(s.dialled)
 	e.opened[s.why]++
 	e.won = append(e.won, s)
 	e.sinceUp = 0
@@ -86,12 +85,14 @@ func (e *endpoint) lost(s *slot, lane int, now time.Time) (flapped bool) {
 		e.gone = append(e.gone, s)
 		return false
 	}
-	// The first that flaps is dialled again at once, as by a plain channel.
-	s.eager = !flapped || connected && e.failures == 0
+	s.eager = !flapped
 	if !flapped {
 		return false
 	}
 	counts := e.countFailure(s)
+	if connected { // the server can be reached: an RPC that comes may try at once
+		e.sinceUp = 0
+	}
 	if counts {
 		e.retryAt = now.Add(flapBackoff(e.failures, e.random()))
 	}

@@ -36,45 +36,47 @@ func (s *slot) endedBy(w *wire.Wire) {
 	}
 }
 
-// refutesRequests reports that the connection of s carried what the server takes, and has
-// drained, and the server did not end it.
-func (s *slot) refutesRequests() bool {
-	return s.spent() && s.sub.wire != nil && s.sub.wire.GoAway() == nil
+// refutesRequests reports that the connection of s carried more than the server was thought
+// to take, or drained after as many, and that the server did not end it. RPCs that it
+// refused may be among those that a connection seems to have carried once it said GOAWAY.
+func (s *slot) refutesRequests(most int) bool {
+	load, done := s.sub.load, int(s.sub.load.Starts())-s.inFlight()
+	return most > 0 && !load.GoneAway() && (done > most || done == most && load.Drained())
 }
 
-// A goAwayWindow is as long as connections that were dialled within it are fresh.
-type goAwayWindow struct {
-	seen         uint32    // GOAWAYs
-	begin, until time.Time // until is zero while there is no window
-}
-
-// maxWindow bounds a window that one GOAWAY after the other makes longer: by its end what
-// was made at its beginning is as good as any.
-const maxWindow = time.Second
-
-// closes reports whether the window of e ends: patience after the last GOAWAY, or as soon
-// as there is no fresh connection and none on its way.
-func (e *endpointOf) closes(now time.Time) bool {
-	w := &e.fresh
-	if w.until.IsZero() {
-		w.begin = now
+// forgetRequestsLocked ends the rule. RPCs may wait for it.
+func (p *pool) forgetRequestsLocked(e *endpointOf) {
+	e.requests = requestCap{}
+	for _, s := range e.slots {
+		if s.spent = false; s.connected() {
+			s.sub.load.SetMost(0)
+		}
 	}
-	if n := e.goAways.Count(); n != w.seen || w.until.IsZero() {
-		w.seen, w.until = n, now.Add(e.patience())
-	}
-	return !now.Before(w.until) || !now.Before(w.begin.Add(maxWindow)) || !e.renewsAfterGoAway()
+	p.recount = true
 }
 
-// repeatsEndLocked closes the windows that are over. It reports whether RPCs that a GOAWAY
-// ended, and that wait for a fresh connection, must go to any.
+// repeatWithin bounds how long RPCs that a GOAWAY ended wait for a fresh connection. It is
+// two handshakes of a distant server.
+const repeatWithin = 500 * time.Millisecond
+
+// repeatsEndLocked closes the windows that are over: after repeatWithin, or as soon as
+// there is no fresh connection and none on its way. It reports whether RPCs that wait for
+// one must go to any.
 func (p *pool) repeatsEndLocked(now time.Time) bool {
 	open := false
 	for _, e := range p.endpoints {
-		if e.goAways.Open() && e.closes(now) {
-			e.fresh.until = time.Time{}
-			e.goAways.Close()
+		if !e.goAways.Open() {
+			continue
 		}
-		open = open || e.goAways.Open()
+		if e.freshUntil.IsZero() {
+			e.freshUntil = now.Add(repeatWithin)
+		}
+		if !now.Before(e.freshUntil) || !e.renewsAfterGoAway() {
+			e.freshUntil = time.Time{}
+			e.goAways.Close()
+			continue
+		}
+		open = true
 	}
 	return !open && p.gate.Repeats()
 }

@@ -84,10 +84,8 @@ func (p *pool) pickerLocked(serving []*slot, err error) balancer.Picker {
 		return picker.Builder(p.published.picker).Build(base.PickerBuildInfo{ReadySCs: readySCs(serving)})
 	case connectivity.TransientFailure:
 		return base.NewErrPicker(err)
-	case connectivity.Idle:
-		return sleeping{&p.roused}
 	}
-	return base.NewErrPicker(balancer.ErrNoSubConnAvailable)
+	return waking{&p.roused}
 }
 
 func readySCs(serving []*slot) map[balancer.SubConn]base.SubConnInfo {
@@ -112,10 +110,11 @@ func (p *pool) releasesLocked(now time.Time) bool {
 // perWaiting bounds the picks of held RPCs to 100,000 a second.
 const perWaiting = 10 * time.Microsecond
 
-// sleeping is the picker of a pool without subchannels: an RPC wakes it and waits.
-type sleeping struct{ roused *signal }
+// waking is the picker of a pool without a connection: an RPC wakes it where it sleeps,
+// ends the backoff after a flap, as it would for a plain channel, and waits.
+type waking struct{ roused *signal }
 
-func (s sleeping) Pick(balancer.PickInfo) (balancer.PickResult, error) {
+func (s waking) Pick(balancer.PickInfo) (balancer.PickResult, error) {
 	s.roused.raise()
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }

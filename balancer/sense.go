@@ -16,7 +16,7 @@ import (
 func (p *pool) connectedLocked(s *slot) {
 	load, line := picker.NewLoad(&p.gate), s.won()
 	load.Of(&s.sub.owner.goAways, line.since)
-	load.SetMost(s.most)
+	load.SetMost(s.sub.owner.requests.most)
 	s.sub.load = load
 	// Not on top of the last connection's: that would keep all old Loads alive.
 	s.sub.addr = picker.WithLoad(line.addr, load, s.order)
@@ -86,16 +86,12 @@ func (p *pool) senseLocked(now time.Time) {
 			if s.allow(limit, stated, s.sub.health.watched.Load()) {
 				load.SetLimit(s.places(s.limit))
 			}
-			if !load.GoneAway() {
-				p.recount = e.carried(s, int(load.Starts()), load.InFlight(), now) || p.recount
+			s.spent = load.Spent()
+			if s.refutesRequests(e.requests.most) {
+				p.forgetRequestsLocked(e)
 			}
 			if s.sub.silence.long.Swap(false) {
 				e.suspect(s, now)
-			}
-		}
-		for _, s := range e.slots {
-			if s.connected() {
-				s.sub.load.SetMost(s.most)
 			}
 		}
 		e.learn(now)

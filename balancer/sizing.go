@@ -99,6 +99,15 @@ func (e *endpoint) adopt(cfg *config.Config, now time.Time) {
 	e.kept.observe(min(size, cfg.MaxSize), cfg.IdleTimeout, now)
 }
 
+// mayRest forgets the demand when the last connection is lost and carried nothing: a
+// server ends connections that are idle, and a pool that may sleep makes no other for
+// nobody. Who wants one says so.
+func (e *endpoint) mayRest() {
+	if e.cfg.MinSize == 0 && !slices.ContainsFunc(e.slots, (*slot).connected) {
+		e.window, e.kept = window{}, window{}
+	}
+}
+
 // keep says which slots are replaced when they are silent: those that would stay if the
 // endpoint shrank to what the present part of the window calls for. The others will be
 // closed when the window has passed.

@@ -55,6 +55,9 @@ func (p *pool) settleLocked(now time.Time) {
 		for _, e := range p.endpoints {
 			e.reap(func(s *slot) bool { return s.sub.load.Drained() })
 			todo.add(e.plan(now))
+			if e.withholds(now) {
+				p.forgetRequestsLocked(e)
+			}
 		}
 		todo.resolve = p.asksLocked(now) || todo.resolve
 		p.applyLocked(todo, now)
@@ -185,7 +188,7 @@ func (p *pool) armLocked(now time.Time) {
 		if at, ok := e.deadline(now); ok {
 			consider(at)
 		}
-		consider(e.fresh.until)
+		consider(e.freshUntil)
 		if len(e.slots) > 0 && p.cfg.IdleTimeout > 0 {
 			consider(p.nextSample)
 		}

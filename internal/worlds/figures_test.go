@@ -1,0 +1,118 @@
+package worlds
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+// window is what throughput is counted in.
+const window = 100 * time.Millisecond
+
+// figures are what one play showed.
+type figures struct {
+	rpcs    int
+	failed  map[codes.Code]int // RPCs that did not end as they were to
+	example string             // one of their errors
+	slowest time.Duration      // beyond what the server was to take
+	done    []int              // RPCs that ended otherwise, in each window
+	shares  []int              // RPCs of each server
+
+	dials, made, most int // connections; most at a time
+	publications      int
+	lasted            time.Duration
+	late              int  // failures of RPCs whose deadline was short
+	left              bool // goroutines, after the end
+	spun              bool // without end, at one instant
+	flying            int  // RPCs at a time, at most
+	each              int  // RPCs in flight for each connection, at most
+}
+
+func (f *figures) failures() (n int) {
+	for _, k := range f.failed {
+		n += k
+	}
+	return n
+}
+
+// good are the RPCs that ended as they were to.
+func (f *figures) good() int { return f.rpcs - f.failures() }
+
+func (f *figures) note(r *rpc, code codes.Code, err error, took, at time.Duration) (well bool) {
+	f.rpcs++
+	if took > f.slowest {
+		f.slowest = took
+	}
+	want := r.code
+	if r.fails {
+		want = codes.Unauthenticated
+	}
+	if code != want {
+		if f.failed == nil {
+			f.failed = make(map[codes.Code]int)
+		}
+		if r.short && code == codes.DeadlineExceeded {
+			f.late++
+		}
+		if f.failed[code]++; f.example == "" {
+			f.example = fmt.Sprintf("after %v: %v", at, err)
+		}
+		return false
+	}
+	n := int(at / window)
+	for len(f.done) <= n && n < maxWindows {
+		f.done = append(f.done, 0)
+	}
+	if n < maxWindows {
+		f.done[n]++
+	}
+	return true
+}
+
+// maxWindows bounds what is looked at in a world that lasts for hours.
+const maxWindows = 1000
+
+func (f *figures) String() string {
+	var failed []string
+	for _, c := range slices.Sorted(maps.Keys(f.failed)) {
+		failed = append(failed, fmt.Sprintf("%d %v", f.failed[c], c))
+	}
+	s := fmt.Sprintf("RPCs %d, failed %d (%s), slowest %v, dials %d, connections %d (%d at a time), publications %d",
+		f.rpcs, f.failures(), strings.Join(failed, ", "), f.slowest.Round(time.Millisecond), f.dials, f.made, f.most, f.publications)
+	if len(f.shares) > 1 {
+		s += fmt.Sprint(", by server ", f.shares)
+	}
+	if f.left {
+		s += ", GOROUTINES LEFT"
+	}
+	if f.spun {
+		s += ", BUSY LOOP"
+	}
+	if f.example != "" {
+		s += "; " + f.example
+	}
+	return s
+}
+
+// mean is what a window has, of those in which RPCs ended, the last one left out.
+func (f *figures) mean() float64 {
+	sum, n := 0, 0
+	for _, k := range f.done[:max(0, len(f.done)-1)] {
+		if k > 0 {
+			sum, n = sum+k, n+1
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return float64(sum) / float64(n)
+}
+
+// low reports whether less than half of the mean ended in a window.
+func (f *figures) low(w int) bool {
+	return w >= 0 && w < len(f.done) && float64(f.done[w]) < f.mean()/2
+}

@@ -1,0 +1,236 @@
+package worlds
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// How often a world is played where chance may have decided: the median of the pool's
+// plays must not be worse than the worst of plain channels'. If both are of one kind that
+// happens in one case of ten, and on appeal in one of a hundred.
+var (
+	instances = []draws{{1, 1}, {1, 5}, {3, 5}}
+	appeal    = draws{7, 12}
+)
+
+type draws struct{ pool, plain int }
+
+// margins are how much worse is not worse.
+type margins struct {
+	failures int           // 0.1 % of the RPCs, but at least one, and what chance may hit
+	late     int           // RPCs whose short deadline was over: 1 %, and those of one connection
+	slowest  time.Duration // one handshake and 50 ms
+	dials    int           // half as many more, and as many as the pool may have twice over
+	share    float64       // of the RPCs that a failing server gets
+}
+
+func (w *World) margins(ours *figures, plain []figures) margins {
+	m := margins{share: 0.03, slowest: w.handshake() + 50*time.Millisecond + w.pause()}
+	if w.happens(Darken) { // when it was used last is chance
+		m.slowest += w.Keepalive * 3 / 2
+	}
+	for i := range plain {
+		f := &plain[i]
+		rpcs := max(f.rpcs, ours.rpcs)
+		n := rpcs/1000 + 1
+		if w.loses() {
+			n += f.each // which connection ends is chance: the RPCs of one
+		}
+		if w.fails() >= 0 {
+			n += rpcs * 3 / 100
+		}
+		if calls := w.calls(); w.pause() > 0 && calls > 0 {
+			n += int(float64(rpcs) * min(1, w.pause().Seconds()/calls.Seconds()))
+		}
+		m.failures = max(m.failures, n)
+		m.late = max(m.late, rpcs/100+f.each)
+		m.dials = max(m.dials, f.dials/2)
+	}
+	m.failures += w.cut(ours)
+	m.dials += 2*w.most() + w.asked(ours)
+	for _, s := range w.Servers { // who makes more RPCs needs more connections
+		if n := max(s.Cap, s.Few); n > 0 {
+			m.dials += ours.rpcs / n
+			break
+		}
+	}
+	if w.FewDials {
+		m.dials = 2
+	}
+	return m
+}
+
+// complaints are the ways in which f is worse than all of plain.
+func (w *World) complaints(f *figures, plain []figures) (worse []string) {
+	say := func(format string, args ...any) { worse = append(worse, fmt.Sprintf(format, args...)) }
+	m := w.margins(f, plain)
+	most := func(of func(*figures) int) (n int) {
+		for i := range plain {
+			n = max(n, of(&plain[i]))
+		}
+		return n
+	}
+	if f.spun {
+		say("spin: it publishes without end")
+	}
+	if most := f.rpcs + 8*f.dials + 200; f.publications > most {
+		say("publications: %d, margin %d", f.publications, most)
+	}
+	if f.left {
+		say("left: goroutines, after the end")
+	}
+	// Who waits less makes more RPCs, and may lose as many more.
+	scaled := func(p *figures, n int) int { return n * max(f.rpcs, p.rpcs) / max(1, p.rpcs) }
+	if n, k := f.late, most(func(p *figures) int { return scaled(p, p.late) }); n > k+m.late {
+		say("late: %d RPCs with a short deadline, plain %d, margin %d", n, k, m.late)
+	}
+	if n, k := w.held(f), most(func(p *figures) int { return scaled(p, w.held(p)) }); n > k+m.failures {
+		say("failures: %d, plain %d, margin %d", n, k, m.failures)
+	}
+	if d, k := f.slowest, time.Duration(most(func(f *figures) int { return int(f.slowest) })); d > k+m.slowest {
+		say("slowest: %v, plain %v, margin %v", d, k, m.slowest)
+	}
+	if n, k := f.dials, most(func(f *figures) int { return f.dials }); n > k+m.dials {
+		say("dials: %d, plain %d, margin %d", n, k, m.dials)
+	}
+	worse = append(worse, w.dips(f, plain)...)
+	worse = append(worse, w.broken(f)...)
+	if i := w.fails(); i >= 0 && w.EvenShares {
+		share := func(f *figures) int { return f.shares[i] * 1000 / max(1, f.rpcs) }
+		if n, k := share(f), most(share); n > k+int(1000*m.share) {
+			say("share of the failing server: %d ‰, plain %d ‰", n, k)
+		}
+	}
+	return worse
+}
+
+// dips are the complaints about throughput.
+func (w *World) dips(f *figures, plain []figures) (worse []string) {
+	say := func(format string, args ...any) { worse = append(worse, fmt.Sprintf(format, args...)) }
+	least := plain[0].good()
+	for i := range plain {
+		least = min(least, plain[i].good())
+	}
+	comparable := w.pause() == 0 && !w.refuses(f)
+	if n := f.good(); w.closed() && comparable && n < least*4/5 {
+		say("throughput: %d RPCs in all, plain %d", n, least)
+	}
+	// Callers that all call at once make dips of their own, in which nobody waits.
+	waited := f.failures() > 0
+	for i := range plain {
+		waited = waited || f.slowest > plain[i].slowest+50*time.Millisecond
+	}
+	if n := w.unexcused(f, plain); n > 0 && comparable && waited {
+		say("throughput: %d windows of %v are low, and not with plain channels", n, window)
+	}
+	return worse
+}
+
+// broken are the promises that f breaks by itself.
+func (w *World) broken(f *figures) (broken []string) {
+	say := func(format string, args ...any) { broken = append(broken, fmt.Sprintf(format, args...)) }
+	if o := w.Own; o.Failures > 0 && w.held(f) > o.Failures {
+		say("own: %d failures, promised are %d at most", w.held(f), o.Failures)
+	}
+	if o := w.Own; o.Ended > 0 && f.good() < o.Ended {
+		say("own: %d RPCs, promised are %d at least", f.good(), o.Ended)
+	}
+	if o := w.Own; o.Slowest > 0 && f.slowest > o.Slowest {
+		say("own: an RPC took %v, promised is %v at most", f.slowest, o.Slowest)
+	}
+	return broken
+}
+
+// unexcused counts windows in which less than half of the mean ended, while that was so
+// with no plain channel, at that time, a handshake earlier or one later.
+func (w *World) unexcused(f *figures, plain []figures) (n int) {
+	const sensible = 20 // RPCs in a window, or chance decides
+	near := int((w.handshake()+50*time.Millisecond)/window) + 1
+	for at := range max(0, len(f.done)-1) {
+		low := f.mean() >= sensible && f.low(at)
+		for i := range plain {
+			p := &plain[i]
+			if at >= len(p.done)-1 || p.mean() < sensible {
+				low = false
+			}
+			for k := at - near; k <= at+near; k++ {
+				low = low && !p.low(k)
+			}
+		}
+		if low {
+			n++
+		}
+	}
+	return n
+}
+
+// A verdict is what the plays of a world showed.
+type verdict struct {
+	world *World
+	pool  []figures
+	plain map[int][]figures // by the number of channels
+	worse []string          // why the pool is; nil if it is not
+}
+
+// judge plays the world until it is clear whether ours is worse than plain channels: once
+// each if it is not.
+func (w *World) judge(t *testing.T, ours contender, more ...draws) *verdict {
+	v := &verdict{world: w, plain: make(map[int][]figures)}
+	for _, draws := range append(slices.Clone(instances), more...) {
+		for len(v.pool) < draws.pool {
+			v.pool = append(v.pool, w.play(t, ours, uint64(len(v.pool))))
+		}
+		var all [][]string
+		for i := range v.pool {
+			if worse := v.complaints(t, &v.pool[i], draws.plain); worse != nil {
+				all = append(all, worse)
+			}
+		}
+		if len(all) <= draws.pool/2 {
+			v.worse = nil
+			return v
+		}
+		v.worse = all[len(all)/2]
+	}
+	return v
+}
+
+// complaints are nil if f is no worse than one of the references, played so many times.
+func (v *verdict) complaints(t *testing.T, f *figures, draws int) (all []string) {
+	for _, channels := range v.world.references(f) {
+		plain := v.plain[channels]
+		for len(plain) < draws {
+			plain = append(plain, v.world.play(t, v.world.plain(channels), uint64(len(plain))))
+		}
+		v.plain[channels] = plain
+		worse := v.world.complaints(f, plain)
+		if worse == nil {
+			return nil
+		}
+		for _, why := range worse {
+			all = append(all, fmt.Sprintf("than %d channels: %s", channels, why))
+		}
+	}
+	return all
+}
+
+// String is the story of the world and the figures of both sides.
+func (v *verdict) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v\n", v.world)
+	for _, why := range v.worse {
+		fmt.Fprintf(&b, "  worse %s\n", why)
+	}
+	for i := range v.pool {
+		fmt.Fprintf(&b, "  ours:  %v\n", &v.pool[i])
+	}
+	for channels, plain := range v.plain {
+		for i := range plain {
+			fmt.Fprintf(&b, "  plain × %d: %v\n", channels, &plain[i])
+		}
+	}
+	return b.String()
+}

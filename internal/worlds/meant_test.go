@@ -1,0 +1,181 @@
+package worlds
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+// A difference that is meant: a setting asks for it, or the law says so. The table is
+// copied to docs/reliability.md, "Differences that are meant".
+type difference struct {
+	name   string
+	when   func(*World) bool
+	code   codes.Code                 // RPCs that fail by it are not held against the pool; OK is none
+	dials  func(*World, *figures) int // that it explains
+	lost   func(*World, *figures) int // RPCs
+	pause  func(*World) time.Duration // for which RPCs may wait, or fail, and so long after which throughput is not compared
+	reason string
+}
+
+var meant = []difference{
+	{
+		name:   "maxPending",
+		when:   func(w *World) bool { return w.has(`"maxPending"`) && w.limited() },
+		code:   codes.ResourceExhausted,
+		reason: "maxPending asks that RPCs end at once rather than wait for a stream of a server that states a limit",
+	},
+	{
+		name: "renewal",
+		when: func(w *World) bool { return w.has(`"maxLifetime"`) },
+		dials: func(w *World, f *figures) int {
+			const shortest = 400 * time.Millisecond * 3 / 4
+			return int(f.lasted/shortest+1) * (w.most() + 1)
+		},
+		reason: "maxLifetime asks for a new connection in place of an old one",
+	},
+	{
+		name: "refresh",
+		when: func(w *World) bool { return !w.FewDials && w.lasts() > time.Minute },
+		dials: func(w *World, f *figures) int {
+			return int(f.lasted/(3*time.Minute)+1) * w.most()
+		},
+		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped",
+	},
+	{
+		name: "kept open",
+		when: func(w *World) bool { return !w.FewDials && w.shortest() > 0 },
+		dials: func(w *World, f *figures) int {
+			least, _ := w.sizes()
+			return int(f.lasted/w.shortest()+1) * least * len(w.Servers)
+		},
+		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC",
+	},
+	{
+		name: "flow on",
+		when: func(w *World) bool { return w.few() > 0 || w.breaksOff() },
+		lost: func(w *World, f *figures) int {
+			rounds := (f.made - f.most + w.most() - 1) / w.most()
+			if life := w.shortest(); life > 0 && w.few() == 0 {
+				rounds = min(rounds, int(w.calls()/life)+1)
+			}
+			return rounds * f.flying
+		},
+		reason: "while a lost connection is made again its RPCs flow on over the others, instead of waiting; a server that cuts each connection after so many answers, or at an age, then cuts off more of them",
+	},
+	{
+		name:   "flap",
+		when:   func(w *World) bool { return w.happens(Flap) },
+		pause:  func(w *World) time.Duration { return w.spans(Flap) + 2*time.Second },
+		reason: "a server that accepts and closes is dialled again with backoff, not in a storm; until the pool is back that takes up to two seconds after a short time of flapping",
+	},
+}
+
+func (w *World) happens(what What) bool {
+	return slices.ContainsFunc(w.Events, func(e Event) bool { return e.What == what })
+}
+
+func (w *World) has(setting string) bool { return strings.Contains(w.Setting, setting) }
+
+// limited reports whether a server states a limit.
+func (w *World) limited() bool {
+	for _, s := range w.Servers {
+		if s.Limit.Streams != 0 {
+			return true
+		}
+	}
+	return w.happens(SetLimit)
+}
+
+// spans is how long it is from the first such event until the last one is over.
+func (w *World) spans(what What) time.Duration {
+	from, to := w.lasts(), time.Duration(0)
+	for _, e := range w.Events {
+		if e.What == what {
+			from, to = min(from, e.At), max(to, e.At+e.For)
+		}
+	}
+	return max(0, to-from)
+}
+
+// shortest is the shortest life that a server gives a connection; 0 is no bound.
+func (w *World) shortest() (life time.Duration) {
+	for _, s := range w.Servers {
+		for _, d := range []time.Duration{s.Age * 9 / 10, s.Idle} {
+			if d > 0 && (life == 0 || d < life) {
+				life = d
+			}
+		}
+	}
+	return life
+}
+
+// few is the least number of RPCs after which a server ends a connection; 0 is no bound.
+func (w *World) few() (n int) {
+	for _, s := range w.Servers {
+		if s.Few > 0 && (n == 0 || s.Few < n) {
+			n = s.Few
+		}
+	}
+	return n
+}
+
+// breaksOff reports whether a server ends connections of an age with RPCs on them.
+func (w *World) breaksOff() bool {
+	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Age > 0 && s.Bye.harsh() })
+}
+
+// calls is how long somebody calls.
+func (w *World) calls() (d time.Duration) {
+	for _, c := range w.Callers {
+		if c.Rate > 0 || c.Loop > 0 {
+			d += c.For
+		}
+	}
+	return d
+}
+
+// refuses reports whether the pool ended RPCs because its setting asks for it.
+func (w *World) refuses(f *figures) bool { return w.held(f) < f.failures()-f.late }
+
+// held is how many of the failures count.
+func (w *World) held(f *figures) int {
+	n := f.failures() - f.late
+	for _, d := range meant {
+		if d.code != codes.OK && d.when(w) {
+			n -= f.failed[d.code]
+		}
+	}
+	return n
+}
+
+// asked is how many dials more the differences allow.
+func (w *World) asked(f *figures) int {
+	return w.sum(f, func(d difference) func(*World, *figures) int { return d.dials })
+}
+
+// cut is how many failures more the differences allow.
+func (w *World) cut(f *figures) int {
+	return w.sum(f, func(d difference) func(*World, *figures) int { return d.lost })
+}
+
+func (w *World) sum(f *figures, which func(difference) func(*World, *figures) int) (n int) {
+	for _, d := range meant {
+		if of := which(d); of != nil && d.when(w) {
+			n += of(w, f)
+		}
+	}
+	return n
+}
+
+// pause is how long RPCs may wait, or fail, beyond what is compared.
+func (w *World) pause() (longest time.Duration) {
+	for _, d := range meant {
+		if d.pause != nil && d.when(w) {
+			longest = max(longest, d.pause(w))
+		}
+	}
+	return longest
+}

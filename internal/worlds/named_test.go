@@ -1,0 +1,174 @@
+package worlds
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+const (
+	ms  = time.Millisecond
+	sec = time.Second
+)
+
+type namedWorld struct {
+	name  string
+	world World
+}
+
+// TestNamedWorlds plays worlds in which a pool was worse once.
+func TestNamedWorlds(t *testing.T) {
+	var all []namedWorld
+	for _, some := range [][]namedWorld{caps(), restarts(), ages(), limits(), silence(), failing()} {
+		all = append(all, some...)
+	}
+	for i, tt := range all {
+		tt.world.Seed = uint64(i + 1)
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			v := tt.world.judge(t, tt.world.pool())
+			if v.worse != nil {
+				t.Error(v)
+			} else {
+				t.Log(v)
+			}
+		})
+	}
+}
+
+func size(n int) string { return fmt.Sprintf(`{"size":%d}`, n) }
+
+func times(n int, s Server) (all []Server) {
+	for range n {
+		all = append(all, s)
+	}
+	return all
+}
+
+// caps: the server ends a connection after so many RPCs or answers.
+func caps() (all []namedWorld) {
+	for _, n := range []int{4, 1} {
+		all = append(all, namedWorld{fmt.Sprintf("200 RPCs a connection, some without credentials, size %d", n), World{
+			Servers: []Server{{Cap: 200}}, Latency: ms / 2, Dial: 10 * ms, Warm: sec, Setting: size(n),
+			Callers: []Callers{{For: 2 * sec, Loop: 8, Pause: 2 * ms, FailOneIn: 100}},
+		}})
+	}
+	for _, code := range []codes.Code{codes.NotFound, codes.Unauthenticated} {
+		all = append(all, namedWorld{fmt.Sprintf("five answers of %v, then a FIN", code), World{
+			Servers: []Server{{Few: 5}}, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: size(4),
+			Callers: []Callers{{For: 5 * sec, Loop: 4, Pause: 10 * ms, CodeOneIn: 1, Code: code}},
+		}})
+	}
+	return all
+}
+
+// restarts: connections end at once by a final GOAWAY.
+func restarts() (all []namedWorld) {
+	add := func(name string, w World) { all = append(all, namedWorld{name, w}) }
+	for _, dial := range []time.Duration{100 * ms, sec} {
+		for _, rolling := range []bool{false, true} {
+			w := World{
+				Servers: times(3, Server{}), Latency: ms, Dial: dial, Warm: 3 * sec, Setting: size(9),
+				Callers: []Callers{{For: 2*sec + 2*dial, Loop: 20, Pause: 10 * ms, Takes: 5 * ms}},
+				Events:  []Event{{At: 500 * ms, What: End, Bye: Final}},
+			}
+			name := fmt.Sprintf("one of three servers restarts, dial %v", dial)
+			if rolling {
+				name += ", and the others behind it"
+				w.Events = append(w.Events, Event{At: sec + dial, Server: 1, What: End, Bye: Final},
+					Event{At: 3*sec/2 + 2*dial, Server: 2, What: End, Bye: Final})
+			}
+			add(name, w)
+		}
+	}
+	for _, setting := range []string{`{}`, size(1), size(6)} {
+		for _, bye := range []Goodbye{Final, Calm} {
+			add(fmt.Sprintf("a young connection ends by %v, %s", bye, setting), World{
+				Servers: []Server{{}}, Latency: 2 * ms, Dial: 50 * ms, Setting: setting,
+				Callers: []Callers{{For: 3 * sec, Rate: 500, Takes: 10 * ms}},
+				Events:  []Event{{At: 300 * ms, What: EndOne, Bye: bye}},
+			})
+		}
+	}
+	for _, n := range []int{1, 4, 8} {
+		add(fmt.Sprintf("all connections end at the same time, thrice, size %d", n), World{
+			Servers: []Server{{}}, Latency: ms, Dial: 5 * ms, Warm: 2 * sec, Setting: size(n),
+			Callers: []Callers{{For: 3 * sec / 2, Rate: 4000, Takes: 2 * ms}},
+			Events: []Event{{At: sec / 4, What: End, Bye: Final}, {At: sec / 2, What: End, Bye: Final},
+				{At: sec, What: End, Bye: Final}},
+		})
+	}
+	return all
+}
+
+// ages: the server ends each connection at an age by two GOAWAYs, the second refuses.
+func ages() (all []namedWorld) {
+	for _, n := range []int{4, 8} {
+		all = append(all, namedWorld{fmt.Sprintf("a GOAWAY of two steps at the age of 3 s, size %d", n), World{
+			Servers: []Server{{Age: 3 * sec, Bye: TwoStep}}, Latency: 25 * ms, Dial: 50 * ms, Setting: size(n),
+			Callers: []Callers{{For: 12 * sec, Loop: 30, Pause: 10 * ms, Takes: 5 * ms}},
+			Own:     Own{Failures: 1}, // one in a thousand would be five
+		}})
+	}
+	return all
+}
+
+func limits() []namedWorld {
+	return []namedWorld{
+		{"nine streams of ten on both connections, one ends and refuses one", World{
+			Servers: []Server{{Limit: Limit{Streams: 10}}}, Latency: ms, Dial: 400 * ms, Warm: 3 * sec / 2, Setting: size(2),
+			Callers: []Callers{{Streams: 18, For: 3 * sec}},
+			Events:  []Event{{At: 500 * ms, What: Blunt}},
+		}},
+		{"a limit of ten that is stated late, 70 callers", World{
+			Servers: []Server{{Limit: Limit{Streams: 10, Late: true}}}, Latency: ms, Dial: 10 * ms, Setting: `{}`,
+			Callers: []Callers{{For: ms, Loop: 1}, {From: sec, For: 2 * sec, Loop: 70, Takes: 50 * ms}},
+			Own:     Own{Ended: 2 * 2 * 10 * 20}, // twice what one connection carries
+		}},
+		{"maxPending 0, and a health check that nobody answers", World{
+			Servers: []Server{{Limit: Limit{Streams: 2}, Mute: 1}}, Latency: ms, Health: true,
+			Setting: `{"minSize":1,"maxSize":2,"targetStreams":1,"maxPending":0}`,
+			Callers: []Callers{{Streams: 1, For: 60 * sec}, {From: sec, For: 10 * sec, Rate: 1, Deadline: 60 * sec}},
+			Own:     Own{Slowest: sec + 50*ms},
+		}},
+		{"maxPending 0, and an endpoint whose dials hang", World{
+			Servers: times(2, Server{Limit: Limit{Streams: 2}}), Apart: true, Latency: ms, Setting: `{"size":1,"maxPending":0}`,
+			Callers: []Callers{{From: 2 * sec, For: 20 * sec, Rate: 100, Burst: 100, Takes: 10 * ms, Deadline: 30 * sec}},
+			Events:  []Event{{Server: 1, What: Hang, For: 60 * sec}, {At: 100 * ms, Server: 1, What: End, Bye: Fin}},
+			Own:     Own{Slowest: 50 * ms}, // a hold has lasted a second by then
+		}},
+	}
+}
+
+// silence: what happens while nobody calls, or nobody answers.
+func silence() (all []namedWorld) {
+	for _, bye := range []Goodbye{Graceful, Fin, EnterIdle} {
+		all = append(all, namedWorld{fmt.Sprintf("minSize 0, idle connections end by %v, two silent hours", bye), World{
+			Servers: []Server{{Idle: time.Minute, Bye: bye}}, Latency: ms, Dial: 10 * ms, Setting: `{"minSize":0}`,
+			Callers:  []Callers{{For: ms, Loop: 1}, {From: 2 * time.Hour, For: ms, Loop: 1}},
+			FewDials: true,
+		}})
+	}
+	return append(all, namedWorld{"the serving connection goes dark while an old one drains", World{
+		Servers: []Server{{}}, Latency: ms, Dial: 10 * ms,
+		Setting: `{"size":1,"unresponsiveTimeout":"2s","idleTimeout":"20s","maxLifetime":"60s"}`,
+		Callers: []Callers{{Streams: 1, For: 300 * sec}, {From: 70 * sec, For: 120 * sec, Rate: 2, Deadline: sec}},
+		Events:  []Event{{At: 80 * sec, What: Darken}},
+		Own:     Own{Failures: 20}, // two deadlines, two seconds apart, a dial
+	}})
+}
+
+// failing: one of four servers behind an address fails all RPCs at once.
+func failing() (all []namedWorld) {
+	for _, code := range []codes.Code{codes.Unavailable, codes.Internal, codes.Unknown, codes.ResourceExhausted, codes.DeadlineExceeded} {
+		for _, rate := range []time.Duration{3, 300} {
+			all = append(all, namedWorld{fmt.Sprintf("one server of four answers %v, %d RPC/s a connection", code, rate), World{
+				Servers: []Server{{}, {}, {Fails: code}, {}}, Latency: ms, Dial: 10 * ms, Setting: size(8),
+				Callers: []Callers{{For: 200 * sec / rate, Rate: 8 * float64(rate), Takes: 10 * ms}}, EvenShares: true,
+			}})
+		}
+	}
+	return all
+}
