@@ -99,8 +99,8 @@ func (e *endpoint) flap() {
 	}
 }
 
-// retry allows one attempt now, whatever the backoff.
-func (e *endpoint) retry() { e.retryAt = time.Time{} }
+// retry allows one attempt now, for somebody asks; the backoff begins anew.
+func (e *endpoint) retry() { e.retryAt, e.failures = time.Time{}, min(e.failures, 1) }
 
 // roundFailed reports that the endpoint has nothing and little to hope for: all
 // attempts failed or led to a server that does not serve, or the probe failed

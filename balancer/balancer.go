@@ -170,7 +170,7 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 		}
 		if !s.connected() {
 			if s.inFlight() == 0 {
-				e.mayRest()
+				e.lostUnused()
 			}
 			p.disconnectLocked(s, now)
 		}

@@ -59,8 +59,11 @@ func (p *pool) forgetRequestsLocked(e *endpointOf) {
 // two handshakes of a distant server.
 const repeatWithin = 500 * time.Millisecond
 
-// repeatsEndLocked closes the windows that are over: after repeatWithin, or as soon as
-// there is no fresh connection and none on its way. It reports whether RPCs that wait for
+// lateRepeats is how long after the first fresh connection some may still come.
+const lateRepeats = 50 * time.Millisecond
+
+// repeatsEndLocked closes the windows that are over: after repeatWithin, lateRepeats after a
+// fresh connection is there, or as soon as there is none and none on its way. It reports whether RPCs that wait for
 // one must go to any.
 func (p *pool) repeatsEndLocked(now time.Time) bool {
 	open := false
@@ -70,6 +73,9 @@ func (p *pool) repeatsEndLocked(now time.Time) bool {
 		}
 		if e.freshUntil.IsZero() {
 			e.freshUntil = now.Add(repeatWithin)
+		}
+		if e.hasFresh() && now.Add(lateRepeats).Before(e.freshUntil) {
+			e.freshUntil = now.Add(lateRepeats)
 		}
 		if !now.Before(e.freshUntil) || !e.renewsAfterGoAway() {
 			e.freshUntil = time.Time{}
@@ -81,10 +87,14 @@ func (p *pool) repeatsEndLocked(now time.Time) bool {
 	return !open && p.gate.Repeats()
 }
 
+func (e *endpointOf) hasFresh() bool {
+	return slices.ContainsFunc(e.slots, func(s *slot) bool { return s.phase == ready && s.sub.load.Fresh() })
+}
+
 // renewsAfterGoAway reports whether a fresh connection is there or may soon be. Of one that
 // said GOAWAY gRPC tells in a moment that it is lost.
 func (e *endpointOf) renewsAfterGoAway() bool {
-	return slices.ContainsFunc(e.slots, func(s *slot) bool {
-		return s.phase == dialing || s.connected() && !s.unwell && (s.sub.load.Fresh() || s.sub.load.GoneAway())
+	return e.hasFresh() || slices.ContainsFunc(e.slots, func(s *slot) bool {
+		return s.onItsWay() || s.connected() && s.sub.load.GoneAway()
 	})
 }

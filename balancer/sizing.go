@@ -62,6 +62,13 @@ func (w *window) observe(demand int, idleTimeout time.Duration, now time.Time) {
 	w.peaks[0] = max(w.peaks[0], demand)
 }
 
+// clip takes what was more for as much.
+func (w *window) clip(demand int) {
+	for i := range w.peaks {
+		w.peaks[i] = min(w.peaks[i], demand)
+	}
+}
+
 // peak returns the largest demand in the window.
 func (w *window) peak() (most int) {
 	for _, n := range w.peaks {
@@ -99,13 +106,20 @@ func (e *endpoint) adopt(cfg *config.Config, now time.Time) {
 	e.kept.observe(min(size, cfg.MaxSize), cfg.IdleTimeout, now)
 }
 
-// mayRest forgets the demand when the last connection is lost and carried nothing: a
-// server ends connections that are idle, and a pool that may sleep makes no other for
-// nobody. Who wants one says so.
-func (e *endpoint) mayRest() {
-	if e.cfg.MinSize == 0 && !slices.ContainsFunc(e.slots, (*slot).connected) {
-		e.window, e.kept = window{}, window{}
+// lostUnused forgets demand of old when a connection is lost that carried nothing: servers
+// end idle ones, and to make it again nobody asks, unless the others are too few.
+func (e *endpoint) lostUnused() {
+	connected := 0
+	for _, s := range e.slots {
+		if s.connected() {
+			connected++
+		}
 	}
+	n := max(e.called(), connected)
+	if most := outgrows(e.cfg, n, e.limit); most > 0 {
+		e.window.clip(most - 1)
+	}
+	e.kept.clip(n)
 }
 
 // keep says which slots are replaced when they are silent: those that would stay if the

@@ -136,11 +136,18 @@ func (p *pool) spent() bool {
 // isRepeat reports whether the next RPC is taken for one that a GOAWAY ended.
 func (p *pool) isRepeat() bool { return p.gate.repeats.Load() > 0 && p.gate.takeRepeat() }
 
-// reserve takes a place on the first connection, from start on, that has one; nil if
-// none has.
+// reserve takes a place on the connection start, or if that has none, on the one with the
+// least to do that has: its neighbour would get the share of each that is full. Nil if none
+// has.
 func (p *pool) reserve(start int) *conn {
-	for i := range p.conns {
-		if c := &p.conns[(start+i)%len(p.conns)]; c.reserve() {
+	if c := &p.conns[start]; c.reserve() {
+		return c
+	}
+	if c := p.leastOf(start, (*conn).takes); c != nil && c.reserve() {
+		return c
+	}
+	for i := range p.conns { // other picks were sooner
+		if c := &p.conns[i]; c.reserve() {
 			return c
 		}
 	}

@@ -93,14 +93,8 @@ func (g *Gate) takeRepeat() bool {
 // repeat picks for an RPC that is taken for a repeat: the least loaded of the fresh
 // connections.
 func (p *pool) repeat() (balancer.PickResult, error) {
-	var best *conn
-	for i := range p.conns {
-		if c := &p.conns[i]; c.Fresh() && c.takes() && (best == nil || c.cost() < best.cost()) {
-			best = c
-		}
-	}
-	if best != nil && best.reserve() {
-		return best.result, nil
+	if c := p.leastOf(0, func(c *conn) bool { return c.Fresh() && c.takes() }); c != nil && c.reserve() {
+		return c.result, nil
 	}
 	p.crowd.kept.Add(1)
 	// The next picker may be published already, and this one's kept RPCs counted: then
@@ -110,6 +104,17 @@ func (p *pool) repeat() (balancer.PickResult, error) {
 	}
 	call(p.gate.Pressure)
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+}
+
+// leastOf returns the connection with the least to do of those that will do, of equal ones
+// the first from start on; or nil.
+func (p *pool) leastOf(start int, will func(*conn) bool) (least *conn) {
+	for i := range p.conns {
+		if c := &p.conns[(start+i)%len(p.conns)]; will(c) && (least == nil || c.cost() < least.cost()) {
+			least = c
+		}
+	}
+	return least
 }
 
 // takeKept takes one back of those that are kept.

@@ -130,7 +130,7 @@ func (d dice) habit(w *World) {
 		all = false
 		h = func(s *Server) { s.Fails = code }
 	default:
-		few := 3 + d.IntN(100)
+		few := 10 + d.IntN(100)
 		h = func(s *Server) { s.Few = few }
 	}
 	for i := range w.Servers {

@@ -29,8 +29,17 @@ type margins struct {
 
 func (w *World) margins(ours *figures, plain []figures) margins {
 	m := margins{share: 0.03, slowest: w.handshake() + 50*time.Millisecond + w.pause()}
+	if w.Health { // a plain channel does not ask
+		m.slowest += w.roundTrip()
+	}
 	if w.happens(Darken) { // when it was used last is chance
 		m.slowest += w.Keepalive * 3 / 2
+	}
+	for _, s := range w.Servers { // when it is stated is chance
+		if s.Limit.Then != 0 {
+			m.slowest += s.Limit.Back / 4
+			break
+		}
 	}
 	for i := range plain {
 		f := &plain[i]
@@ -90,13 +99,17 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	if n, k := w.held(f), most(func(p *figures) int { return scaled(p, w.held(p)) }); n > k+m.failures {
 		say("failures: %d, plain %d, margin %d", n, k, m.failures)
 	}
-	if d, k := f.slowest, time.Duration(most(func(f *figures) int { return int(f.slowest) })); d > k+m.slowest {
+	loses := func(p *figures) bool { return w.held(f)+1 < scaled(p, w.held(p)) }
+	lost := slices.ContainsFunc(plain, func(p figures) bool { return loses(&p) }) // what waits here
+	if d, k := f.slowest, time.Duration(most(func(f *figures) int { return int(f.slowest) })); !lost && d > k+m.slowest {
 		say("slowest: %v, plain %v, margin %v", d, k, m.slowest)
 	}
 	if n, k := f.dials, most(func(f *figures) int { return f.dials }); n > k+m.dials {
 		say("dials: %d, plain %d, margin %d", n, k, m.dials)
 	}
-	worse = append(worse, w.dips(f, plain)...)
+	if !lost {
+		worse = append(worse, w.dips(f, plain)...)
+	}
 	worse = append(worse, w.broken(f)...)
 	if i := w.fails(); i >= 0 && w.EvenShares {
 		share := func(f *figures) int { return f.shares[i] * 1000 / max(1, f.rpcs) }
@@ -114,7 +127,7 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 	for i := range plain {
 		least = min(least, plain[i].good())
 	}
-	comparable := w.pause() == 0 && !w.refuses(f)
+	comparable := w.pause() == 0 && w.few() == 0 && !w.refuses(f)
 	if n := f.good(); w.closed() && comparable && n < least*4/5 {
 		say("throughput: %d RPCs in all, plain %d", n, least)
 	}

@@ -57,8 +57,11 @@ var meant = []difference{
 		name: "flow on",
 		when: func(w *World) bool { return w.few() > 0 || w.breaksOff() },
 		lost: func(w *World, f *figures) int {
+			if w.few() > 0 {
+				return f.made * f.each
+			}
 			rounds := (f.made - f.most + w.most() - 1) / w.most()
-			if life := w.shortest(); life > 0 && w.few() == 0 {
+			if life := w.shortest(); life > 0 {
 				rounds = min(rounds, int(w.calls()/life)+1)
 			}
 			return rounds * f.flying
@@ -66,10 +69,44 @@ var meant = []difference{
 		reason: "while a lost connection is made again its RPCs flow on over the others, instead of waiting; a server that cuts each connection after so many answers, or at an age, then cuts off more of them",
 	},
 	{
+		name: "before it is known",
+		when: func(w *World) bool {
+			return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Cap > 0 })
+		},
+		lost:   func(w *World, f *figures) int { return f.flying },
+		reason: "a server that ends each connection after so many RPCs is known when two ends agree; until then all that waited for a connection meet the first one that is there, where N channels have one each",
+	},
+	{
+		name:   "first there",
+		when:   func(w *World) bool { return len(w.Events) > 1 },
+		lost:   func(w *World, f *figures) int { return f.flying },
+		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together",
+	},
+	{
 		name:   "flap",
 		when:   func(w *World) bool { return w.happens(Flap) },
-		pause:  func(w *World) time.Duration { return w.spans(Flap) + 2*time.Second },
-		reason: "a server that accepts and closes is dialled again with backoff, not in a storm; until the pool is back that takes up to two seconds after a short time of flapping",
+		pause:  func(w *World) time.Duration { return w.spans(Flap) + w.handshake() },
+		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time",
+	},
+	{
+		name: "one backoff",
+		when: func(w *World) bool {
+			return w.happens(Refuse) || w.happens(Hang) || slices.ContainsFunc(w.Events, func(e Event) bool { return e.What == Restart && e.For > 0 })
+		},
+		pause:  func(w *World) time.Duration { return 1200*time.Millisecond + w.handshake() },
+		reason: "a dial that is refused is followed by gRPC's backoff, about a second, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance",
+	},
+	{
+		name:   "sleep",
+		when:   func(w *World) bool { least, _ := w.sizes(); return least == 0 },
+		pause:  func(w *World) time.Duration { return w.handshake() },
+		reason: "minSize 0 asks that a pool which nobody uses sleeps, and connects when it is used again",
+	},
+	{
+		name:   "answers",
+		when:   func(w *World) bool { i := w.fails(); return i >= 0 && w.Servers[i].Fails == codes.NotFound },
+		code:   codes.NotFound,
+		reason: "an answer of the application is one, whatever its code: of two servers the one that answers sooner carries fewer RPCs at a time, and gets the next one",
 	},
 }
 

@@ -14,6 +14,7 @@ import (
 // A stage is where a world is played once: its servers while they run.
 type stage struct {
 	world    *World
+	first    int     // of the servers that are dealt in turn
 	events   []Event // those of the world, a little earlier or later
 	backends []*backend
 	running  sync.WaitGroup
@@ -42,7 +43,7 @@ type backend struct {
 }
 
 func newStage(w *World, draw uint64) *stage {
-	s := &stage{world: w, luck: rand.New(rand.NewPCG(w.Seed, draw))}
+	s := &stage{world: w, first: int(draw), luck: rand.New(rand.NewPCG(w.Seed, draw))}
 	for _, habits := range w.Servers {
 		s.backends = append(s.backends, &backend{stage: s, habits: habits})
 	}
@@ -117,7 +118,7 @@ func (s *stage) deal(addr string) *backend {
 		n, _ := strconv.Atoi(addr[len("server-"):])
 		return s.backends[n]
 	}
-	first := s.dials
+	first := s.first + s.dials
 	if s.world.Random {
 		first = s.luck.IntN(len(s.backends))
 	}
