@@ -85,7 +85,7 @@ func (e *endpoint) lost(s *slot, lane int, now time.Time) (flapped bool) {
 		e.gone = append(e.gone, s)
 		return false
 	}
-	s.eager = !flapped
+	s.eager = !flapped || connected && e.failures == 0 // once, as a plain channel would
 	if !flapped {
 		return false
 	}

@@ -14,9 +14,12 @@ func TestAConnectionThatFlapsIsAFailedAttempt(t *testing.T) {
 	s.connect()
 	s.pass(time.Second - 1)
 	s.cut()
+	s.want(dialing, 1) // once
+	s.connect()
+	s.cut()
 	s.want(dialing, 0)
 	require.Equal(t, connectivity.Connecting, s.state(), "an RPC may try")
-	s.pass(time.Second - 1)
+	s.pass(1600*time.Millisecond - 1)
 	s.want(dialing, 0)
 	s.pass(1)
 	s.want(dialing, 1)
@@ -74,7 +77,10 @@ func TestWhatServedBeforeAFlapDoesNotForgiveItAtTheSameInstant(t *testing.T) {
 
 func TestTheBackoffOfFlapsGrows(t *testing.T) {
 	s := tell(t, `{"size":1}`)
-	for _, wait := range []time.Duration{time.Second, 1600 * time.Millisecond, 2560 * time.Millisecond} {
+	s.connect()
+	s.cut()
+	s.want(dialing, 1) // at once, the first time
+	for _, wait := range []time.Duration{1600 * time.Millisecond, 2560 * time.Millisecond} {
 		s.connect()
 		s.cut()
 		s.want(dialing, 0)

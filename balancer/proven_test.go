@@ -38,21 +38,24 @@ func TestAConnectionThatServedNothingAndLivedShortIsAFlap(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 2, c.Dials(), "at once")
 		c.Cut()
-		time.Sleep(500 * time.Millisecond)
-		require.Equal(t, 2, c.Dials(), "after a backoff")
+		synctest.Wait()
+		require.Equal(t, 3, c.Dials(), "at once, for it is the first")
+		c.Cut()
 		time.Sleep(time.Second)
-		require.Equal(t, 3, c.Dials())
+		require.Equal(t, 3, c.Dials(), "after a backoff")
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 4, c.Dials())
 		c.Cut()
 		synctest.Wait()
 		require.NoError(t, c.call(), "an RPC does not wait for it")
-		require.Equal(t, 4, c.Dials())
+		require.Equal(t, 5, c.Dials())
 	})
 }
 
 // A server of gRPC that ends connections by age does so while RPCs run, and lets them
 // end. That is no flap, however young the connection and long the RPC.
 //
-// Guards: `took > 0 && starts > 0` in Load.GoAway.
+// Guards: `w>>32 > 0` in Load.GoAway.
 func TestAConnectionThatIsEndedPolitelyWithRPCsIsNoFlap(t *testing.T) {
 	story(t, `{"size":1}`, harness.Options{Handle: forever}, func(t *testing.T, c client) {
 		for i := range 20 {

@@ -195,10 +195,10 @@ func (e *endpoint) holds(now time.Time) bool {
 const longestHold = time.Second
 
 // dials reports whether all connections that are being made may soon be there, and there
-// are any.
+// are any. One that takes another's place brings no room, but where that is spent.
 func (e *endpoint) dials(now time.Time) (any bool) {
 	for _, s := range e.slots {
-		if !s.onItsWay() {
+		if !s.onItsWay() || s.renews() && s.why != forRequests {
 			continue
 		}
 		if any = true; !now.Before(s.dialled.Add(longestHold)) {

@@ -101,7 +101,7 @@ func TestAConnectionThatTookRPCsIsNoFlapThoughNoneHasEnded(t *testing.T) {
 // A server may say that it goes away before any RPC has come, and that it took one. It
 // is dialled like one that accepts and closes.
 //
-// Guards: `starts > 0` in Load.GoAway.
+// Guards: `w>>32 > 0` in Load.GoAway.
 func TestAServerThatEndsEachConnectionAtOnceIsNotDialledInAHotLoop(t *testing.T) {
 	for _, last := range []int32{0, 1, 1<<31 - 3} {
 		silent(t, `{"size":1}`, nil, func(t *testing.T, c client, s *harness.SilentServer) {

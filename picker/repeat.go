@@ -50,11 +50,12 @@ func (l *Load) Of(endpoint *GoAways, dialled uint32) {
 // It must be called before gRPC learns of it: from here on the connection gets none, and
 // those that gRPC repeats are known.
 func (l *Load) GoAway(took int) {
-	starts := l.word.Or(drainingBit) >> 32
-	if took > 0 && starts > 0 {
+	w := l.word.Or(drainingBit)
+	if took > 0 && w>>32 > 0 {
 		l.served.Store(true)
 	}
-	if !l.goneAway.Swap(true) { // the connection may say it twice
+	// It may be said twice, and of a connection that was retired before no other is made.
+	if !l.goneAway.Swap(true) && w&drainingBit == 0 {
 		l.goAways.opened.CompareAndSwap(0, l.goAways.n.Add(1))
 	}
 }

@@ -152,6 +152,15 @@ func TestOnlyWhatAGoAwayEndsIsRepeated(t *testing.T) {
 	require.True(t, r.gate.Repeats())
 }
 
+// Guards: `w&drainingBit == 0` in GoAway. No successor is made for a retired connection.
+func TestWhatARetiredConnectionRefusesGoesToAny(t *testing.T) {
+	r := restart(t)
+	r.from.Close()
+	r.old[1].Drain()
+	r.old[1].GoAway(0)
+	require.False(t, r.from.Open())
+}
+
 // Guards: that GoAway sets the draining bit.
 func TestAConnectionThatSaidGoAwayGetsNoRPC(t *testing.T) {
 	r := restart(t)
@@ -163,7 +172,7 @@ func TestAConnectionThatSaidGoAwayGetsNoRPC(t *testing.T) {
 	require.True(t, r.old[0].GoneAway())
 }
 
-// Guards: `took > 0 && starts > 0` in GoAway: a server may name any stream.
+// Guards: `took > 0 && w>>32 > 0` in GoAway: a server may name any stream.
 func TestAGoAwayThatTookAnRPCIsProof(t *testing.T) {
 	unused := NewLoad(new(Gate))
 	unused.GoAway(1 << 30)

@@ -18,60 +18,6 @@ var (
 
 type draws struct{ pool, plain int }
 
-// margins are how much worse is not worse.
-type margins struct {
-	failures int           // 0.1 % of the RPCs, but at least one, and what chance may hit
-	late     int           // RPCs whose short deadline was over: 1 %, and those of one connection
-	slowest  time.Duration // one handshake and 50 ms
-	dials    int           // half as many more, and as many as the pool may have twice over
-	share    float64       // of the RPCs that a failing server gets
-}
-
-func (w *World) margins(ours *figures, plain []figures) margins {
-	m := margins{share: 0.03, slowest: w.handshake() + 50*time.Millisecond + w.pause()}
-	if w.Health { // a plain channel does not ask
-		m.slowest += w.roundTrip()
-	}
-	if w.happens(Darken) { // when it was used last is chance
-		m.slowest += w.Keepalive * 3 / 2
-	}
-	for _, s := range w.Servers { // when it is stated is chance
-		if s.Limit.Then != 0 {
-			m.slowest += s.Limit.Back / 4
-			break
-		}
-	}
-	for i := range plain {
-		f := &plain[i]
-		rpcs := max(f.rpcs, ours.rpcs)
-		n := rpcs/1000 + 1
-		if w.loses() {
-			n += f.each // which connection ends is chance: the RPCs of one
-		}
-		if w.fails() >= 0 {
-			n += rpcs * 3 / 100
-		}
-		if calls := w.calls(); w.pause() > 0 && calls > 0 {
-			n += int(float64(rpcs) * min(1, w.pause().Seconds()/calls.Seconds()))
-		}
-		m.failures = max(m.failures, n)
-		m.late = max(m.late, rpcs/100+f.each)
-		m.dials = max(m.dials, f.dials/2)
-	}
-	m.failures += w.cut(ours)
-	m.dials += 2*w.most() + w.asked(ours)
-	for _, s := range w.Servers { // who makes more RPCs needs more connections
-		if n := max(s.Cap, s.Few); n > 0 {
-			m.dials += ours.rpcs / n
-			break
-		}
-	}
-	if w.FewDials {
-		m.dials = 2
-	}
-	return m
-}
-
 // complaints are the ways in which f is worse than all of plain.
 func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	say := func(format string, args ...any) { worse = append(worse, fmt.Sprintf(format, args...)) }
@@ -100,7 +46,7 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 		say("failures: %d, plain %d, margin %d", n, k, m.failures)
 	}
 	loses := func(p *figures) bool { return w.held(f)+1 < scaled(p, w.held(p)) }
-	lost := slices.ContainsFunc(plain, func(p figures) bool { return loses(&p) }) // what waits here
+	lost := w.hopeless() || slices.ContainsFunc(plain, func(p figures) bool { return loses(&p) }) // what waits here
 	if d, k := f.slowest, time.Duration(most(func(f *figures) int { return int(f.slowest) })); !lost && d > k+m.slowest {
 		say("slowest: %v, plain %v, margin %v", d, k, m.slowest)
 	}
@@ -111,7 +57,7 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 		worse = append(worse, w.dips(f, plain)...)
 	}
 	worse = append(worse, w.broken(f)...)
-	if i := w.fails(); i >= 0 && w.EvenShares {
+	if i := w.fails(); i >= 0 && w.EvenShares && !w.limited() {
 		share := func(f *figures) int { return f.shares[i] * 1000 / max(1, f.rpcs) }
 		if n, k := share(f), most(share); n > k+int(1000*m.share) {
 			say("share of the failing server: %d ‰, plain %d ‰", n, k)

@@ -83,10 +83,22 @@ var meant = []difference{
 		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together",
 	},
 	{
-		name:   "flap",
-		when:   func(w *World) bool { return w.happens(Flap) },
-		pause:  func(w *World) time.Duration { return w.spans(Flap) + w.handshake() },
-		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time",
+		name: "flap",
+		when: func(w *World) bool { return w.happens(Flap) },
+		pause: func(w *World) time.Duration {
+			d := w.spans(Flap) + w.handshake()
+			if w.Health {
+				d += 2 * time.Second
+			}
+			return d
+		},
+		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time; with health checking an RPC is not sent on such a connection, and waits for the backoff",
+	},
+	{
+		name:   "held for a dial",
+		when:   func(w *World) bool { return w.limited() },
+		pause:  func(w *World) time.Duration { return min(w.handshake(), time.Second) },
+		reason: "while a connection is made RPCs that find all others full are held for it, a second at most, and not queued, for a stream may never end; a failing server has room, so at the limit they go there",
 	},
 	{
 		name: "one backoff",

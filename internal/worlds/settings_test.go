@@ -69,6 +69,11 @@ func (w *World) closed() bool {
 	return slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.Loop > 0 })
 }
 
+// hopeless reports whether all servers fail all RPCs: how soon they do matters to none.
+func (w *World) hopeless() bool {
+	return !slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Fails == codes.OK })
+}
+
 // fails is the server that fails all RPCs, -1 if there is none.
 func (w *World) fails() int {
 	return slices.IndexFunc(w.Servers, func(s Server) bool { return s.Fails != codes.OK })
