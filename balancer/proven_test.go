@@ -29,8 +29,9 @@ func TestAConnectionThatServedIsNoFlapHoweverShortItLived(t *testing.T) {
 	}
 }
 
-// Guards: `s.served = …` in subConnChanged: what an earlier connection served counts
-// for that one only.
+// Guards: `s.served = …` in slot.endedBy: what an earlier connection served counts
+// for that one only. waking in pickerLocked, and `e.sinceUp = 0` in endpoint.lost: in
+// TRANSIENT_FAILURE the RPC would fail.
 func TestAConnectionThatServedNothingAndLivedShortIsAFlap(t *testing.T) {
 	story(t, `{"size":1}`, harness.Options{}, func(t *testing.T, c client) {
 		require.NoError(t, c.call())

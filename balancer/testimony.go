@@ -9,7 +9,7 @@ import (
 
 // testimonyLocked is what tests may see of the pool.
 func (p *pool) testimonyLocked() witness.Pool {
-	seen := witness.Pool{Target: p.target, Endpoints: make([]witness.Endpoint, 0, len(p.endpoints))}
+	seen := witness.Pool{Target: p.target, Endpoints: make([]witness.Endpoint, 0, len(p.endpoints)), Closing: len(p.closing)}
 	for _, c := range p.former {
 		seen.Former += c.load.InFlight()
 	}

@@ -52,6 +52,21 @@ func TestAForeignPickIsCountedUntilItsEnd(t *testing.T) {
 	}
 }
 
+// Guards: `other.Metadata = res.Metadata`.
+func TestTheMetadataOfAForeignPickIsKeptWhereAnotherConnectionIsTaken(t *testing.T) {
+	p := newPool(2)
+	f := p.result(nil)
+	res, _ := f.Pick(balancer.PickInfo{})
+	built := registered(t, p, func(balancer.PickInfo) (balancer.PickResult, error) {
+		return balancer.PickResult{SubConn: res.SubConn, Metadata: metadata.Pairs("key", "value")}, nil
+	})
+	p.loads[res.SubConn.(*subConn).id].Drain()
+	other, err := built.Pick(balancer.PickInfo{})
+	require.NoError(t, err)
+	require.NotEqual(t, res.SubConn, other.SubConn)
+	require.Equal(t, []string{"value"}, other.Metadata.Get("key"))
+}
+
 func TestAForeignDoneIsCalledOnceWithWhatHappened(t *testing.T) {
 	p := newPool(1)
 	var told []balancer.DoneInfo

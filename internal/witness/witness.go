@@ -19,6 +19,7 @@ type Pool struct {
 	Target    string
 	Endpoints []Endpoint
 	Former    int // RPCs on connections that no subchannel has any more
+	Closing   int // connections that gRPC was told to close, and has not yet
 }
 
 // An Endpoint is what a pool has at one endpoint.
