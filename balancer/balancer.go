@@ -55,14 +55,10 @@ type pool struct {
 
 	silenceAfter atomic.Int64 // unresponsiveTimeout, for Done
 
-	empty       signal    // a draining connection may be empty
+	news        signal    // something changed: a connection may be empty or healthy, or answers nothing, held RPCs may find a place
 	pressure    signal    // a connection carries so much that the pool may have to grow
-	room        signal    // held RPCs may find a place
-	health      signal    // a connection's health changed
-	silence     signal    // a connection answers nothing any more
 	roused      signal    // somebody wants a pool that sleeps
 	full        signal    // RPCs were queued or refused
-	hidden      signal    // another pool had the last word on the limit
 	nextCheck   time.Time // no look at the pressure before
 	nextSample  time.Time // of demand
 	nextRelease time.Time // of held RPCs, when places came free; zero if none did
@@ -85,10 +81,10 @@ type endpointOf struct {
 func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	target := userInfo.ReplaceAllString(opts.Target.String(), "://…@")
 	p := &pool{cc: cc, opts: opts, target: target, recorder: cc.MetricsRecorder(), since: time.Now()}
-	for _, s := range []*signal{&p.empty, &p.pressure, &p.room, &p.health, &p.silence, &p.roused, &p.full, &p.hidden} {
+	for _, s := range []*signal{&p.news, &p.pressure, &p.roused, &p.full} {
 		s.wake = p.wake
 	}
-	p.gate.Empty, p.gate.Pressure, p.gate.Room, p.gate.Full = p.empty.raise, p.pressure.raise, p.room.raise, p.full.raise
+	p.gate.Empty, p.gate.Pressure, p.gate.Room, p.gate.Full = p.news.raise, p.pressure.raise, p.news.raise, p.full.raise
 	p.report.limit = noLimit
 	p.roused.raised.Store(true) // a new pool is wanted
 	p.timer = time.AfterFunc(time.Hour, p.wake)

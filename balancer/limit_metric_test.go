@@ -116,42 +116,6 @@ func TestALimitThatChangesAllTheTimeIsToldOnceASecond(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
-// The gauge has no other label than the target.
-//
-// Guards: `other.hidden.raise()` in leave, and recordLimitLocked's answer to it.
-func TestAPoolThatEndsDoesNotHaveTheLastWordOnTheLimit(t *testing.T) {
-	t.Run("another channel to that target goes on", func(t *testing.T) {
-		r := harness.NewRecorder()
-		story(t, `{"size":1}`, hundredStreams, func(t *testing.T, c client) {
-			other := c.NewClient(t, harness.Policy(`{"size":1}`), grpc.WithStatsHandler(r))
-			other.Connect()
-			synctest.Wait()
-			require.NoError(t, other.Close())
-			synctest.Wait()
-			require.Equal(t, 100, r.Sum(limitMetric))
-			require.NoError(t, c.Close())
-			synctest.Wait()
-			require.Equal(t, -1, r.Sum(limitMetric))
-		}, grpc.WithStatsHandler(r))
-	})
-	t.Run("one pool of a channel takes over from another", func(t *testing.T) {
-		r, parent := harness.NewRecorder(), harness.Parent("takes_over")
-		synctest.Test(t, func(t *testing.T) {
-			s, m := harness.Start(t, hundredStreams), resolverOf("a:1")
-			cc := channelOf(t, s, m, harness.Policy(`{"size":1}`), grpc.WithStatsHandler(r))
-			cc.Connect()
-			synctest.Wait()
-			state := addresses("a:1")
-			state.ServiceConfig = m.CC().ParseServiceConfig(parent.Policy(`{"subpool":{"size":1}}`))
-			m.UpdateState(state)
-			synctest.Wait()
-			require.NoError(t, client{t, cc, s}.call())
-			require.Equal(t, 2, s.Accepted())
-			require.Equal(t, 100, r.Sum(limitMetric))
-		})
-	})
-}
-
 // Guards: `listed && !heard` in limitLocked: a limit of a server that is gone would be
 // told for as long as any address is dead.
 func TestAnEndpointThatIsDeadKeepsNoOldLimit(t *testing.T) {

@@ -141,17 +141,9 @@ func (p *pool) limitLocked() int {
 }
 
 func (p *pool) recordLimitLocked(limit int) {
-	again := p.hidden.take() && limit != noLimit
-	if limit == p.report.limit && !again {
-		return
-	}
-	p.report.limit = limit
-	if limit != noLimit {
-		p.enter()
-	}
-	limitMetric.Record(p.recorder, int64(shownLimit(limit)), p.target)
-	if limit == noLimit {
-		p.leave()
+	if limit != p.report.limit {
+		p.report.limit = limit
+		limitMetric.Record(p.recorder, int64(shownLimit(limit)), p.target)
 	}
 }
 

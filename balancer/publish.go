@@ -2,6 +2,7 @@ package balancer
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -18,7 +19,7 @@ type publication struct {
 	picker string
 	loads  []*picker.Load // of the READY connections, in their order
 	doubt  []*picker.Load // those that are taken only if no other can be
-	bound  int            // RPCs that may wait in full connections
+	bound  int            // see picker.Terms
 	err    string         // why RPCs fail, in TRANSIENT_FAILURE
 	hold   bool           // RPCs for which there is no room
 	starts uint32         // of the connections, when they were published
@@ -34,7 +35,10 @@ func (a *publication) equal(b *publication) bool {
 func (p *pool) publishLocked(now time.Time) {
 	next := publication{state: aggregate(p.endpoints)}
 	if p.cfg != nil {
-		next.picker, next.bound = p.cfg.Picker, p.cfg.MaxPending
+		next.picker = p.cfg.Picker
+		if p.cfg.MaxPending < math.MaxInt32 { // which stands for none
+			next.bound = p.cfg.MaxPending + 1
+		}
 	}
 	var serving []*slot
 	var leaving []*picker.Load
@@ -66,10 +70,7 @@ func (p *pool) publishLocked(now time.Time) {
 	p.noteStateLocked(&next, now)
 	p.carryHeldLocked(&next)
 	p.published = &next
-	p.gate.Hold(next.hold)
-	p.gate.Bound(next.bound)
-	p.gate.Leaving(leaving)
-	p.gate.Open()
+	p.gate.Open(picker.Terms{Hold: next.hold, Bound: next.bound, Leaving: leaving})
 	if released {
 		p.gate.EndRepeats()
 	}

@@ -20,7 +20,7 @@ func (p *pool) connectedLocked(s *slot) {
 	s.sub.load = load
 	// Not on top of the last connection's: that would keep all old Loads alive.
 	s.sub.addr = picker.WithLoad(line.addr, load, s.order)
-	s.sub.health = s.watchHealth(p.health.raise)
+	s.sub.health = s.watchHealth(p.news.raise)
 	s.sub.wire = line.sensor.Wire()
 	s.cuttable = s.sub.wire != nil
 	if w := s.sub.wire; w != nil {
@@ -36,7 +36,7 @@ func (p *pool) connectedLocked(s *slot) {
 			than := time.Duration(p.silenceAfter.Load())
 			if than > 0 && x.ended(w.Received(), time.Now(), than) {
 				x.long.Store(true)
-				p.silence.raise()
+				p.news.raise()
 			}
 		})
 	}

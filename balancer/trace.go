@@ -200,20 +200,14 @@ func (p *pool) noteStateLocked(next *publication, now time.Time) {
 	})
 }
 
-// named bounds how many endpoints a note names.
-const named = 4
-
 // noteEndpointsLocked says that the resolver's answer has changed.
 func (p *pool) noteEndpointsLocked(what string, endpoints []resolver.Endpoint, now time.Time) {
 	if len(endpoints) == 0 {
 		return
 	}
 	var names []string
-	for _, e := range endpoints[:min(len(endpoints), named)] {
+	for _, e := range endpoints {
 		names = append(names, nameOf(e))
-	}
-	if more := len(endpoints) - named; more > 0 {
-		names = append(names, fmt.Sprintf("%d more", more))
 	}
 	p.noteLocked(now, note{what: "endpoints", why: what + " " + strings.Join(names, ", ")})
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/experimental/stats"
-	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/inspect"
 )
@@ -116,17 +115,6 @@ func TestADecisionInWordsIsBounded(t *testing.T) {
 		require.True(t, utf8.ValidString(why))
 		p.Close()
 	}
-}
-
-func TestManyEndpointsAreNotAllNamed(t *testing.T) {
-	p := newPool(silentConn{}, balancer.BuildOptions{})
-	defer p.Close()
-	var all []resolver.Endpoint
-	for i := range 100 {
-		all = append(all, resolver.Endpoint{Addresses: []resolver.Address{{Addr: fmt.Sprint("host-", i)}, {Addr: "or-this"}}})
-	}
-	p.noteEndpointsLocked("added", all, start)
-	require.Equal(t, "added host-0 or or-this, host-1 or or-this, host-2 or or-this, host-3 or or-this, 96 more", p.trace.decisions()[0].Why)
 }
 
 // Guards: config.Default() in snapshotLocked: a Config of zeros is no settings.

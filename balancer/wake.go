@@ -39,15 +39,12 @@ func (p *pool) wake() {
 // settleLocked carries out plans until there is nothing left to do, tells gRPC
 // the result, and sets the timer for the next deadline.
 func (p *pool) settleLocked(now time.Time) {
-	p.empty.take()
+	p.news.take()
 	p.sweepLocked(now)
 	if p.closed {
 		return
 	}
 	p.feelLocked(now)
-	p.health.take()
-	p.room.take()
-	p.silence.take()
 	p.senseLocked(now)
 	p.sampleLocked(now)
 	for {

@@ -32,7 +32,7 @@ func TestRPCsThatFindEverythingFullAreCounted(t *testing.T) {
 	told := 0
 	g := &Gate{Full: func() { told++ }}
 	p := heldPool(g)
-	p.hold, p.bound, p.full = false, 1+2, errUnavailable
+	p.Hold, p.Bound, p.full = false, 1+2, errUnavailable
 	for range 5 {
 		_, _ = p.any(0)
 	}

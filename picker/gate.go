@@ -1,9 +1,6 @@
 package picker
 
-import (
-	"math"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // A Gate is what the connections of one pool share: how they wake it, and the
 // RPCs that wait outside because every connection is full. The functions may be
@@ -18,10 +15,8 @@ type Gate struct {
 
 	queued, refused atomic.Int64 // RPCs, since TakeFull
 
-	holding atomic.Bool           // of the picker that is built next
-	bound   atomic.Int64          // of the same: how many RPCs may wait, and one; 0 is no bound
-	leaving []*Load               // of the same: connections that drain
-	crowd   atomic.Pointer[crowd] // of the present picker; nil before Open
+	terms Terms                 // of the picker that is built next
+	crowd atomic.Pointer[crowd] // of the present picker; nil before Open
 }
 
 // A crowd is the RPCs that one picker holds. It belongs to that picker: counts of
@@ -32,24 +27,16 @@ type crowd struct {
 	kept    atomic.Int64 // for a connection made after a GOAWAY: see repeat.go
 }
 
-// Hold says whether the next picker holds RPCs for which there is no room, because
-// a connection is on its way. Otherwise they wait in the least loaded connection.
-// It belongs to the picker, for one that is outdated does not know the connection
-// that came.
-func (g *Gate) Hold(on bool) { g.holding.Store(on) }
-
-// Bound says how many RPCs the next picker lets wait in connections that are full;
-// math.MaxInt32, or a Gate that was never told, is no bound.
-func (g *Gate) Bound(n int) {
-	if n >= math.MaxInt32 {
-		n = -1
-	}
-	g.bound.Store(int64(n) + 1)
+// Terms are what the pool knows when a picker is built.
+type Terms struct {
+	// Hold is to hold RPCs for which there is no room, because a connection is on its way;
+	// otherwise they wait in the least loaded one.
+	Hold bool
+	// Bound is how many may wait in connections that are full; 0 is any number, 1 is none.
+	Bound int
+	// Leaving are connections that drain: what waits there counts, too.
+	Leaving []*Load
 }
-
-// Leaving names the connections that drain, for what waits there counts, too. It must
-// not be called while a picker is built.
-func (g *Gate) Leaving(loads []*Load) { g.leaving = loads }
 
 // Waiting returns how many RPCs the present picker holds. It overestimates: a
 // cancelled one is not seen to go.
@@ -60,9 +47,10 @@ func (g *Gate) Waiting() int {
 	return 0
 }
 
-// Open starts a new crowd. It comes before a new picker is built: when that is
-// published each held RPC picks again, and is counted again if it is held again.
-func (g *Gate) Open() {
+// Open starts a new crowd. It comes before a new picker is built, and not while one is:
+// when that is published each held RPC picks again, and is counted again if it is held again.
+func (g *Gate) Open(terms Terms) {
+	g.terms = terms
 	if old := g.crowd.Swap(new(crowd)); old != nil {
 		g.repeats.Add(old.kept.Swap(0))
 	}

@@ -19,8 +19,8 @@ func heldPool(g *Gate) *pool {
 	l := NewLoad(g)
 	l.SetLimit(1)
 	l.reserve()
-	g.Open()
-	return &pool{gate: g, conns: []conn{{Load: l}}, hold: true, crowd: g.crowd.Load()}
+	g.Open(Terms{})
+	return &pool{gate: g, conns: []conn{{Load: l}}, Terms: Terms{Hold: true}, crowd: g.crowd.Load()}
 }
 
 func TestAnRPCWithoutRoomIsHeldAndCounted(t *testing.T) {
@@ -56,13 +56,13 @@ func TestAnOutdatedPickerDoesNotMixUpTheCounts(t *testing.T) {
 	g.Pressure = func() { // between counting and the second look
 		g.Pressure = nil
 		l.release()
-		g.Open()
+		g.Open(Terms{})
 	}
 	_, err := old.any(0)
 	require.NoError(t, err)
 	require.Zero(t, g.Waiting())
 
-	next := &pool{gate: g, conns: old.conns, hold: true, crowd: g.crowd.Load()}
+	next := &pool{gate: g, conns: old.conns, Terms: Terms{Hold: true}, crowd: g.crowd.Load()}
 	_, err = next.any(0)
 	require.Equal(t, balancer.ErrNoSubConnAvailable, err)
 	require.Equal(t, 1, g.Waiting())
@@ -73,7 +73,7 @@ func TestAnOutdatedPickerDoesNotMixUpTheCounts(t *testing.T) {
 
 func TestWithoutHoldingAFullConnectionTakesMore(t *testing.T) {
 	p := heldPool(new(Gate))
-	p.hold = false
+	p.Hold = false
 	_, err := p.any(0)
 	require.NoError(t, err)
 	require.Equal(t, 2, p.conns[0].InFlight())
@@ -108,7 +108,7 @@ func built(loads ...*Load) pool {
 
 func TestAsManyAsTheBoundMayWait(t *testing.T) {
 	g := new(Gate)
-	g.Bound(2)
+	g.Open(Terms{Bound: 1 + 2})
 	l := NewLoad(g)
 	l.SetLimit(1)
 	l.reserve()
@@ -130,7 +130,7 @@ func TestAsManyAsTheBoundMayWait(t *testing.T) {
 // Racing picks must not become more, and some must get through.
 func TestRacingPicksKeepTheBound(t *testing.T) {
 	g := new(Gate)
-	g.Bound(5)
+	g.Open(Terms{Bound: 1 + 5})
 	var loads []*Load
 	for range 3 {
 		l := NewLoad(g)
@@ -193,8 +193,8 @@ func TestAPlaceOnADoubtfulConnectionIsNotMissed(t *testing.T) {
 	good, doubtful, leaving := full(), full(), NewLoad(g)
 	leaving.Drain()
 	g.Empty = func() { g.Empty = nil; doubtful.release() } // just after it was looked at
-	g.Open()
-	p := &pool{gate: g, conns: []conn{{Load: good}}, doubtful: []conn{{Load: doubtful}, {Load: leaving}}, hold: true, crowd: g.crowd.Load()}
+	g.Open(Terms{})
+	p := &pool{gate: g, conns: []conn{{Load: good}}, doubtful: []conn{{Load: doubtful}, {Load: leaving}}, Terms: Terms{Hold: true}, crowd: g.crowd.Load()}
 	_, err := p.any(0)
 	require.NoError(t, err)
 }

@@ -209,7 +209,7 @@ func TestAConnectionThatIsSpentTakesNoneAndReportsNoRoom(t *testing.T) {
 	l := NewLoad(g)
 	l.SetLimit(2)
 	l.SetMost(2)
-	g.Open()
+	g.Open(Terms{})
 	g.crowd.Load().waiting.Add(1)
 	require.True(t, l.reserve())
 	require.False(t, l.Spent())

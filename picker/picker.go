@@ -64,11 +64,9 @@ type pool struct {
 	gate     *Gate
 	conns    []conn // never empty
 	doubtful []conn // taken only if none of conns can be
-	hold     bool   // see Gate.Hold
-	bound    int    // see Gate.bound
-	full     error  // for RPCs beyond it
-	leaving  []*Load
-	crowd    *crowd // nil without a pool that publishes
+	Terms
+	full  error  // for RPCs beyond the bound
+	crowd *crowd // nil without a pool that publishes
 }
 
 // poolOf returns the connections of info. One that came without a Load, because
@@ -96,15 +94,14 @@ func poolOf(info base.PickerBuildInfo) (p pool) {
 		} else {
 			p.conns = append(p.conns, c)
 		}
-		p.gate, p.hold, p.crowd = c.gate, c.gate.holding.Load(), c.gate.crowd.Load()
-		p.bound, p.leaving = int(c.gate.bound.Load()), c.gate.leaving
+		p.gate, p.Terms, p.crowd = c.gate, c.gate.terms, c.gate.crowd.Load()
 	}
 	if len(p.conns) == 0 {
 		p.conns, p.doubtful = p.doubtful, nil
 	}
-	if p.bound > 0 { // made here, so that a pick allocates nothing
+	if p.Bound > 0 { // made here, so that a pick allocates nothing
 		p.full = status.Errorf(codes.ResourceExhausted,
-			"subpool: maxPending: %d, as many RPCs wait already for a stream, and every connection is full", p.bound-1)
+			"subpool: maxPending: %d, as many RPCs wait already for a stream, and every connection is full", p.Bound-1)
 	}
 	return p
 }
@@ -114,7 +111,7 @@ func (p *pool) any(start int) (balancer.PickResult, error) {
 	if c := p.reserve(start); c != nil {
 		return c.result, nil
 	}
-	if p.hold || p.spent() {
+	if p.Hold || p.spent() {
 		return p.held()
 	}
 	return p.overfill()
@@ -134,7 +131,7 @@ func (p *pool) spent() bool {
 }
 
 // isRepeat reports whether the next RPC is taken for one that a GOAWAY ended.
-func (p *pool) isRepeat() bool { return p.gate.repeats.Load() > 0 && p.gate.takeRepeat() }
+func (p *pool) isRepeat() bool { return p.gate.repeats.Load() > 0 && takeOne(&p.gate.repeats) }
 
 // reserve takes a place on the connection start, or if that has none, on the one with the
 // least to do that has: its neighbour would get the share of each that is full. Nil if none
@@ -169,7 +166,7 @@ func (p *pool) held() (balancer.PickResult, error) {
 		p.crowd.waiting.Add(-1)
 		return c.result, nil
 	}
-	if !p.hold && !p.spent() { // it only looked so, while another pick was being undone
+	if !p.Hold && !p.spent() { // it only looked so, while another pick was being undone
 		p.crowd.waiting.Add(-1)
 		return p.overfill()
 	}
@@ -182,14 +179,14 @@ func (p *pool) held() (balancer.PickResult, error) {
 // newer picker is published or about to be, and gRPC looks there.
 func (p *pool) overfill() (balancer.PickResult, error) {
 	for range overfillTries {
-		if p.bound > 0 && p.waiting() >= p.bound-1 {
+		if p.Bound > 0 && p.waiting() >= p.Bound-1 {
 			break
 		}
 		least := p.least()
 		if !least.force() {
 			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 		}
-		if p.bound == 0 || p.waiting() <= p.bound-1 {
+		if p.Bound == 0 || p.waiting() <= p.Bound-1 {
 			p.gate.count(&p.gate.queued)
 			return least.result, nil
 		}
@@ -220,7 +217,7 @@ func (p *pool) waiting() (n int) {
 			n += conns[i].excess()
 		}
 	}
-	for _, l := range p.leaving {
+	for _, l := range p.Leaving {
 		n += l.excess()
 	}
 	return n

@@ -78,19 +78,6 @@ func (g *Gate) Repeats() bool {
 // publication of the picker that is built then, or those that are kept stay so.
 func (g *Gate) EndRepeats() { g.repeats.Store(0) }
 
-// takeRepeat reports whether a pick is taken for a repeat.
-func (g *Gate) takeRepeat() bool {
-	for {
-		n := g.repeats.Load()
-		if n <= 0 {
-			return false
-		}
-		if g.repeats.CompareAndSwap(n, n-1) {
-			return true
-		}
-	}
-}
-
 // repeat picks for an RPC that is taken for a repeat: the least loaded of the fresh
 // connections.
 func (p *pool) repeat() (balancer.PickResult, error) {
@@ -100,7 +87,7 @@ func (p *pool) repeat() (balancer.PickResult, error) {
 	p.crowd.kept.Add(1)
 	// The next picker may be published already, and this one's kept RPCs counted: then
 	// this RPC was not among them, and counts itself.
-	if p.gate.crowd.Load() != p.crowd && p.crowd.takeKept() {
+	if p.gate.crowd.Load() != p.crowd && takeOne(&p.crowd.kept) {
 		p.gate.repeats.Add(1)
 	}
 	call(p.gate.Pressure)
@@ -118,15 +105,12 @@ func (p *pool) leastOf(start int, will func(*conn) bool) (least *conn) {
 	return least
 }
 
-// takeKept takes one back of those that are kept.
-func (c *crowd) takeKept() bool {
-	for {
-		n := c.kept.Load()
-		if n == 0 {
-			return false
-		}
-		if c.kept.CompareAndSwap(n, n-1) {
+// takeOne takes one from a count, unless that is 0: racing picks must not take it below.
+func takeOne(count *atomic.Int64) bool {
+	for n := count.Load(); n > 0; n = count.Load() {
+		if count.CompareAndSwap(n, n-1) {
 			return true
 		}
 	}
+	return false
 }

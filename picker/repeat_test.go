@@ -37,7 +37,7 @@ func (r *restarting) connect() *Load {
 }
 
 func (r *restarting) publish(loads ...*Load) {
-	r.gate.Open()
+	r.gate.Open(Terms{})
 	r.picker = &leastInFlight{pool{gate: r.gate, crowd: r.gate.crowd.Load()}}
 	for _, l := range loads {
 		r.picker.conns = append(r.picker.conns, conn{Load: l})
@@ -190,7 +190,7 @@ func TestAGoAwayThatTookAnRPCIsProof(t *testing.T) {
 // A pick may count itself in a picker whose time is over: before the next one took over
 // what it kept, or after. Its RPC waits for the next one either way, and is known there.
 //
-// Guards: takeKept in repeat.
+// Guards: takeOne in repeat.
 func TestNoKeptRPCIsForgottenBetweenTwoPickers(t *testing.T) {
 	r := restart(t)
 	const rpcs = 1000
@@ -208,9 +208,9 @@ func TestNoKeptRPCIsForgottenBetweenTwoPickers(t *testing.T) {
 		})
 	}
 	for range 50 {
-		r.gate.Open()
+		r.gate.Open(Terms{})
 	}
 	picking.Wait()
-	r.gate.Open()
+	r.gate.Open(Terms{})
 	require.EqualValues(t, rpcs, r.gate.repeats.Load())
 }

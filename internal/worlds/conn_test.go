@@ -39,11 +39,11 @@ type stream struct {
 // serve follows the client's frames until the connection ends.
 func (c *conn) serve() {
 	defer c.close()
+	c.greet()
 	r := bufio.NewReader(c.end)
 	if _, err := io.CopyN(io.Discard, r, int64(len(preface))); err != nil {
 		return
 	}
-	c.greet()
 	for {
 		f, err := readFrame(r)
 		if err != nil {

@@ -45,8 +45,9 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	if n, k := w.held(f), most(func(p *figures) int { return scaled(p, w.held(p)) }); n > k+m.failures {
 		say("failures: %d, plain %d, margin %d", n, k, m.failures)
 	}
+	leaks := slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.Leaked > 0 }) && w.limited()
 	loses := func(p *figures) bool { return w.held(f)+1 < scaled(p, w.held(p)) }
-	lost := w.hopeless() || slices.ContainsFunc(plain, func(p figures) bool { return loses(&p) }) // what waits here
+	lost := w.hopeless() || leaks || slices.ContainsFunc(plain, func(p figures) bool { return loses(&p) }) // what waits here
 	if d, k := f.slowest, time.Duration(most(func(f *figures) int { return int(f.slowest) })); !lost && d > k+m.slowest {
 		say("slowest: %v, plain %v, margin %v", d, k, m.slowest)
 	}
@@ -74,7 +75,7 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 		least = min(least, plain[i].good())
 	}
 	comparable := w.pause() == 0 && w.few() == 0 && !w.refuses(f)
-	if n := f.good(); w.closed() && comparable && n < least*4/5 {
+	if n := f.good(); w.closed() && comparable && least >= sensible && n < least*4/5 {
 		say("throughput: %d RPCs in all, plain %d", n, least)
 	}
 	// Callers that all call at once make dips of their own, in which nobody waits.
@@ -82,7 +83,8 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 	for i := range plain {
 		waited = waited || f.slowest > plain[i].slowest+50*time.Millisecond
 	}
-	if n := w.unexcused(f, plain); n > 0 && comparable && waited {
+	// An RPC may wait one handshake longer where a connection ends.
+	if n := w.unexcused(f, plain); n > int(w.handshake()/window)+1 && comparable && waited {
 		say("throughput: %d windows of %v are low, and not with plain channels", n, window)
 	}
 	return worse
@@ -103,10 +105,12 @@ func (w *World) broken(f *figures) (broken []string) {
 	return broken
 }
 
+// sensible is how many RPCs are compared; of fewer chance decides.
+const sensible = 20
+
 // unexcused counts windows in which less than half of the mean ended, while that was so
 // with no plain channel, at that time, a handshake earlier or one later.
 func (w *World) unexcused(f *figures, plain []figures) (n int) {
-	const sensible = 20 // RPCs in a window, or chance decides
 	near := int((w.handshake()+50*time.Millisecond)/window) + 1
 	for at := range max(0, len(f.done)-1) {
 		low := f.mean() >= sensible && f.low(at)

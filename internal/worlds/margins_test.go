@@ -5,7 +5,7 @@ import "time"
 // margins are how much worse is not worse.
 type margins struct {
 	failures int           // 0.1 % of the RPCs, but at least one, and what chance may hit
-	late     int           // RPCs whose short deadline was over: 1 %, and those of one connection
+	late     int           // RPCs whose short deadline was over: 2 %, and those of one connection
 	slowest  time.Duration // one handshake and 50 ms
 	dials    int           // half as many more, and as many as the pool may have twice over
 	share    float64       // of the RPCs that a failing server gets
@@ -30,7 +30,7 @@ func (w *World) margins(ours *figures, plain []figures) margins {
 			n += int(float64(rpcs) * min(1, w.pause().Seconds()/calls.Seconds()))
 		}
 		m.failures = max(m.failures, n)
-		m.late = max(m.late, rpcs/100+f.each)
+		m.late = max(m.late, rpcs/50+f.each)
 		m.dials = max(m.dials, f.dials/2)
 	}
 	m.failures += w.cut(ours)
@@ -75,6 +75,7 @@ func (w *World) slower(plain []figures) time.Duration {
 		for i := range plain {
 			d = max(d, plain[i].slowest/2)
 		}
+		d += again // where another RPC was sooner
 	}
 	return d
 }

@@ -86,7 +86,7 @@ var meant = []difference{
 		name: "flap",
 		when: func(w *World) bool { return w.happens(Flap) },
 		pause: func(w *World) time.Duration {
-			d := w.spans(Flap) + w.handshake()
+			d := w.spans(Flap) + w.handshake() + 1200*time.Millisecond
 			if w.Health {
 				d += 2 * time.Second
 			}
