@@ -75,7 +75,8 @@ type endpointOf struct {
 	addr    resolver.Endpoint
 	goAways picker.GoAways
 
-	freshUntil time.Time // the window of goAways is closed then; or zero
+	goAwaysSeen uint32
+	freshUntil  time.Time // the window of goAways is closed then; or zero
 }
 
 func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
@@ -165,7 +166,7 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 			p.noteFailureLocked(s, line.addr, flapError(w), now)
 		}
 		if !s.connected() {
-			if s.inFlight() == 0 {
+			if s.sub.load != nil && s.inFlight() == 0 && s.phase == idle {
 				e.lostUnused()
 			}
 			p.disconnectLocked(s, now)

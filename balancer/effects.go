@@ -66,8 +66,8 @@ func (p *pool) applyLocked(fx effects, now time.Time) {
 		if n := s.inFlight(); n > 0 && s.cutOff {
 			p.noteCutLocked(n, now)
 		}
-		if s.sub.load != nil && s.refutesRequests(s.sub.owner.requests.most) {
-			p.forgetRequestsLocked(s.sub.owner)
+		if s.sub.load != nil {
+			p.judgeRequestsLocked(s, now)
 		}
 		p.drainedLocked(s)
 		p.shutdownLocked(s, nil)

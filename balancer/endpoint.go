@@ -156,6 +156,9 @@ func (e *endpoint) deadline(now time.Time) (at time.Time, ok bool) {
 		if e.failures > 0 {
 			consider(s.provenAt(e.cfg))
 		}
+		if s.spent() {
+			consider(s.spentAt.Add(endsWithin))
+		}
 	}
 	return at, ok
 }

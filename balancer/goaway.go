@@ -36,50 +36,58 @@ func (s *slot) endedBy(w *wire.Wire) {
 	}
 }
 
-// refutesRequests reports that the connection of s carried more than the server was thought
-// to take, or drained after as many, and that the server did not end it. RPCs that it
-// refused may be among those that a connection seems to have carried once it said GOAWAY.
-func (s *slot) refutesRequests(most int) bool {
-	load, done := s.sub.load, int(s.sub.load.Starts())-s.inFlight()
-	return most > 0 && !load.GoneAway() && (done > most || done == most && load.Drained())
-}
-
-// forgetRequestsLocked ends the rule. RPCs may wait for it.
-func (p *pool) forgetRequestsLocked(e *endpointOf) {
+// judgeRequestsLocked ends the rule on RPCs of a connection, for which RPCs may wait, if the
+// connection of s refutes it: in time, or because it has drained.
+func (p *pool) judgeRequestsLocked(s *slot, now time.Time) {
+	e, load := s.sub.owner, s.sub.load
+	if load.GoneAway() || e.requests.most == 0 {
+		return
+	}
+	switch {
+	case load.Spent() && !s.spent():
+		s.spentAt = now
+		return
+	case s.refutes(now) && !load.Spent(): // some that started had no stream
+		s.spentAt = time.Time{}
+		return
+	case !s.refutes(now) && !(s.spent() && load.Drained()):
+		return
+	}
 	e.requests = requestCap{}
-	for _, s := range e.slots {
-		if s.spent = false; s.connected() {
-			s.sub.load.SetMost(0)
+	for _, o := range slices.Concat(e.slots, e.leaving) {
+		if o.spentAt = (time.Time{}); o.sub.load != nil {
+			o.sub.load.SetMost(0)
 		}
 	}
 	p.recount = true
 }
 
-// repeatWithin bounds how long RPCs that a GOAWAY ended wait for a fresh connection. It is
-// two handshakes of a distant server.
-const repeatWithin = 500 * time.Millisecond
+// repeatWithin bounds how long RPCs that a GOAWAY ended wait for a fresh connection after the
+// last GOAWAY, lateRepeats how long after the first fresh one some may still come.
+const (
+	repeatWithin = 500 * time.Millisecond // about two handshakes of a distant server
+	lateRepeats  = 50 * time.Millisecond
+)
 
-// lateRepeats is how long after the first fresh connection some may still come.
-const lateRepeats = 50 * time.Millisecond
-
-// repeatsEndLocked closes the windows that are over: after repeatWithin, lateRepeats after a
-// fresh connection is there, or as soon as there is none and none on its way. It reports whether RPCs that wait for
-// one must go to any.
+// repeatsEndLocked closes the windows that are over: in time, or as soon as there is no fresh
+// connection and none on its way. It reports whether none is open, and RPCs that wait for a
+// fresh one must go to any.
 func (p *pool) repeatsEndLocked(now time.Time) bool {
 	open := false
 	for _, e := range p.endpoints {
 		if !e.goAways.Open() {
 			continue
 		}
-		if e.freshUntil.IsZero() {
-			e.freshUntil = now.Add(repeatWithin)
+		if n := e.goAways.Count(); n != e.goAwaysSeen {
+			e.goAwaysSeen, e.freshUntil = n, now.Add(repeatWithin)
 		}
-		if e.hasFresh() && now.Add(lateRepeats).Before(e.freshUntil) {
-			e.freshUntil = now.Add(lateRepeats)
+		if late := now.Add(lateRepeats); e.hasFresh() && late.Before(e.freshUntil) {
+			e.freshUntil = late
 		}
 		if !now.Before(e.freshUntil) || !e.renewsAfterGoAway() {
 			e.freshUntil = time.Time{}
 			e.goAways.Close()
+			p.recount = p.recount || p.gate.Repeats() // those that are kept may find a place here
 			continue
 		}
 		open = true

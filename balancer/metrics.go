@@ -213,7 +213,7 @@ func (p *pool) countHeldLocked() {
 func (p *pool) carryHeldLocked(next *publication) {
 	p.countHeldLocked()
 	if p.published != nil {
-		started := int(startsOf(p.published.loads) - p.published.starts)
+		started := max(0, int(int32(startsOf(p.published.loads)-p.published.starts))) // an undo takes some back
 		p.report.carried = max(p.gate.Waiting(), p.report.carried-started)
 	}
 	next.starts = startsOf(next.loads)

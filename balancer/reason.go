@@ -53,7 +53,7 @@ func (s *slot) dueFor(cfg *config.Config, now time.Time) reason {
 	switch {
 	case s.doubted:
 		return forSilence
-	case s.spent:
+	case s.spent():
 		return forRequests
 	case s.stale:
 		return forRecycle

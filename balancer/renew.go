@@ -53,7 +53,7 @@ func (s *slot) expiry(cfg *config.Config, refresh bool) (at time.Time, ok bool) 
 // due reports whether the slot is connected and should be replaced.
 func (s *slot) due(cfg *config.Config, now time.Time) bool {
 	at, ok := s.expiry(cfg, s.keeps)
-	return s.connected() && (s.doubted || s.stale || s.spent || ok && !now.Before(at))
+	return s.connected() && (s.doubted || s.stale || s.spent() || ok && !now.Before(at))
 }
 
 // cutAt returns when a draining slot is cut, if ever.

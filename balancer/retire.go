@@ -29,7 +29,7 @@ func (e *endpoint) urgent() int {
 	return 0
 }
 
-func (s *slot) cannotWait() bool { return s.doubted || s.stale || s.unwell || s.spent }
+func (s *slot) cannotWait() bool { return s.doubted || s.stale || s.unwell || s.spent() }
 
 // retireSurplus takes slots above size out of service: of the ready ones first
 // those that are due, then those that will be first; and due ones whose server

@@ -86,13 +86,13 @@ func (p *pool) senseLocked(now time.Time) {
 			if s.allow(limit, stated, s.sub.health.watched.Load()) {
 				load.SetLimit(s.places(s.limit))
 			}
-			s.spent = load.Spent()
-			if s.refutesRequests(e.requests.most) {
-				p.forgetRequestsLocked(e)
-			}
+			p.judgeRequestsLocked(s, now)
 			if s.sub.silence.long.Swap(false) {
 				e.suspect(s, now)
 			}
+		}
+		for _, s := range e.leaving {
+			p.judgeRequestsLocked(s, now)
 		}
 		e.learn(now)
 	}

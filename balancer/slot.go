@@ -56,7 +56,7 @@ type slot struct {
 	doubted  bool      // answers nothing: see endpoint.suspect
 	served   bool      // the server answered an RPC on the connection, or said that it took one
 	ended    string    // how the server said that it ended the last one
-	spent    bool      // it has carried what it may: see requestCap
+	spentAt  time.Time // when it was seen to have carried what it may: see requestCap; or zero
 	worn     bool      // the server ended the last one for that it carried these
 	dialled  time.Time // when the last attempt began
 	cuttable bool      // the connection can be closed by force
@@ -87,7 +87,7 @@ func (s *slot) up(now time.Time, draw float64) bool {
 	s.unwell, s.doubted, s.watched, s.fresh = false, false, false, true
 	s.limit, s.planned = noLimit, -1
 	s.since, s.used, s.runs, s.draw = now, now, 0, draw
-	s.served, s.spent, s.worn = false, false, false
+	s.served, s.worn, s.spentAt = false, false, time.Time{}
 	return true
 }
 

@@ -38,7 +38,7 @@ func (c client) crowd(callers, rounds int) []error {
 // gRPC sends an RPC that was refused again, but only once. What that costs before two
 // connections have ended is what it costs a plain channel.
 //
-// Guards: requestCap.ended; `load.SetMost(s.most)` in connectedLocked; `p.spent()` in the
+// Guards: requestCap.ended; `load.SetMost(…)` in connectedLocked; `p.spent()` in the
 // picker's any; `l.gate.expectRepeat()` in Load.ended; that GoAway comes before gRPC's
 // reader has the frame; `s.spent()` in slot.cannotWait.
 func TestNoRPCIsLostToAServerThatEndsConnectionsAfterSoMany(t *testing.T) {
@@ -62,7 +62,7 @@ func TestNoRPCIsLostToAServerThatEndsConnectionsAfterSoMany(t *testing.T) {
 	}
 }
 
-// Guards: `started-inFlight > e.requests.most` in carried, refutesRequests.
+// Guards: `load.Drained()` in judgeRequestsLocked.
 func TestAServerThatEndsConnectionsNoMoreIsBelieved(t *testing.T) {
 	silent(t, `{"size":4}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
 		s.Takes.Store(50)
@@ -140,5 +140,27 @@ func TestConnectionsWithUnequalLivesDoNotStopEachOther(t *testing.T) {
 		require.LessOrEqual(t, len(failed), 20, "of 64,000")
 		// 16 connections, one RPC every 2 ms on each: 8 s if all carry as much as they can.
 		require.Less(t, time.Since(start), 16*time.Second)
+	})
+}
+
+// A rule that was learned holds no longer, and one RPC in four never ends.
+//
+// Guards: the deadline of spentAt, `s.refutes(now)` in judgeRequestsLocked, for what drains
+// too.
+func TestAFalseRuleDoesNotPileUpConnections(t *testing.T) {
+	var long atomic.Bool
+	silent(t, `{"maxSize":4}`, func(n int) bool { return !long.Load() || n%4 != 0 }, func(t *testing.T, c client, s *harness.SilentServer) {
+		s.Takes.Store(8)
+		s.Delay = time.Millisecond
+		c.crowd(2, 30)
+		time.Sleep(2 * time.Second)
+		s.Takes.Store(0)
+		long.Store(true)
+		dials := s.Dials()
+		for range 1000 {
+			go func() { _ = c.within(10 * time.Second) }()
+			time.Sleep(5 * time.Millisecond)
+		}
+		require.LessOrEqual(t, s.Dials()-dials, 20)
 	})
 }

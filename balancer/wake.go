@@ -52,9 +52,6 @@ func (p *pool) settleLocked(now time.Time) {
 		for _, e := range p.endpoints {
 			e.reap(func(s *slot) bool { return s.sub.load.Drained() })
 			todo.add(e.plan(now))
-			if e.withholds(now) {
-				p.forgetRequestsLocked(e)
-			}
 		}
 		todo.resolve = p.asksLocked(now) || todo.resolve
 		p.applyLocked(todo, now)
@@ -118,7 +115,7 @@ func (p *pool) feelLocked(now time.Time) {
 // the next publication, so a count is believed for a moment only; then those that are
 // left must pick again.
 func (p *pool) heldLocked(now time.Time) int {
-	held := p.gate.Waiting()
+	held := p.gate.Waiting() + p.gate.Kept()
 	switch {
 	case held == 0:
 	case p.heldSince.IsZero():

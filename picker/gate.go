@@ -42,7 +42,15 @@ type Terms struct {
 // cancelled one is not seen to go.
 func (g *Gate) Waiting() int {
 	if c := g.crowd.Load(); c != nil {
-		return int(c.waiting.Load() + c.kept.Load())
+		return int(c.waiting.Load())
+	}
+	return 0
+}
+
+// Kept returns how many RPCs it keeps for a connection made after a GOAWAY.
+func (g *Gate) Kept() int {
+	if c := g.crowd.Load(); c != nil {
+		return int(c.kept.Load())
 	}
 	return 0
 }

@@ -216,15 +216,20 @@ func (l *Load) force() bool {
 }
 
 // release takes one RPC out.
-func (l *Load) release() { l.took(l.word.Add(^uint64(0))) }
+func (l *Load) release() {
+	w := l.word.Add(^uint64(0))
+	if n := uint32(w); n >= l.brink.Load() {
+		l.freed(n, uint32(w>>32))
+	}
+}
 
 // undo takes back a reserve, with its start, and wakes whom release would: the shell
 // may have looked while the count was up, and needs to look again.
-func (l *Load) undo() { l.took(l.word.Add(^uint64(oneStart))) }
-
-func (l *Load) took(w uint64) {
-	if n := uint32(w); n >= l.brink.Load() {
-		l.freed(n, uint32(w>>32))
+func (l *Load) undo() {
+	w := l.word.Add(^uint64(oneStart))
+	// Where that is one start less than there may be, RPCs may wait for it.
+	if n, starts := uint32(w), uint32(w>>32); n >= l.brink.Load() || starts+1 == l.most.Load() {
+		l.freed(n, starts)
 	}
 }
 

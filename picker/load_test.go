@@ -225,3 +225,19 @@ func TestAConnectionThatIsSpentTakesNoneAndReportsNoRoom(t *testing.T) {
 	l.done(balancer.DoneInfo{BytesSent: true})
 	require.Equal(t, 1, rooms)
 }
+
+// Guards: `starts+1 == l.most.Load()` in undo: an RPC that is held would wait on.
+func TestAStartThatIsTakenBackIsRoomOnASpentConnection(t *testing.T) {
+	rooms := 0
+	g := &Gate{Room: func() { rooms++ }}
+	g.Open(Terms{})
+	l := NewLoad(g)
+	l.SetMost(1)
+	p := pool{gate: g, crowd: g.crowd.Load(), conns: []conn{{Load: l}}}
+	_, err := p.any(0)
+	require.NoError(t, err)
+	_, err = p.any(0)
+	require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
+	l.done(balancer.DoneInfo{Err: errUnavailable})
+	require.Equal(t, 1, rooms)
+}

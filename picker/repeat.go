@@ -24,7 +24,7 @@ import (
 // soon as no connection is on its way, and after about two handshakes: see Gate.EndRepeats.
 
 // GoAways counts the connections of one endpoint on which a GOAWAY came. The first opens a
-// window, which the pool closes some time after the last: connections that were dialled
+// window, which the pool closes: connections that were dialled
 // within it are fresh. While there is none all are.
 type GoAways struct {
 	n      atomic.Uint32
@@ -69,10 +69,7 @@ func (l *Load) Fresh() bool { return l.madeAt >= l.goAways.opened.Load() }
 func (g *Gate) expectRepeat() { g.repeats.Add(2) }
 
 // Repeats reports whether picks are taken for repeats, or RPCs are kept for being some.
-func (g *Gate) Repeats() bool {
-	c := g.crowd.Load()
-	return g.repeats.Load() > 0 || c != nil && c.kept.Load() > 0
-}
+func (g *Gate) Repeats() bool { return g.repeats.Load() > 0 || g.Kept() > 0 }
 
 // EndRepeats makes all RPCs be picked as usual again. It comes between Open and the
 // publication of the picker that is built then, or those that are kept stay so.
@@ -81,8 +78,12 @@ func (g *Gate) EndRepeats() { g.repeats.Store(0) }
 // repeat picks for an RPC that is taken for a repeat: the least loaded of the fresh
 // connections.
 func (p *pool) repeat() (balancer.PickResult, error) {
-	if c := p.leastOf(0, func(c *conn) bool { return c.Fresh() && c.takes() }); c != nil && c.reserve() {
-		return c.result, nil
+	for range p.conns { // a racing pick may have been sooner
+		if c := p.leastOf(0, func(c *conn) bool { return c.Fresh() && c.takes() }); c == nil {
+			break
+		} else if c.reserve() {
+			return c.result, nil
+		}
 	}
 	p.crowd.kept.Add(1)
 	// The next picker may be published already, and this one's kept RPCs counted: then

@@ -66,7 +66,7 @@ func TestARefusedRPCWaitsForAConnectionMadeAfterwardsAndOthersGoOn(t *testing.T)
 	for range 10 {
 		require.True(t, r.pick(), "all others")
 	}
-	require.Equal(t, 2, r.gate.Waiting())
+	require.Equal(t, 2, r.gate.Kept())
 
 	fresh := r.connect()
 	r.publish(append(r.old[1:], fresh)...)
@@ -74,7 +74,7 @@ func TestARefusedRPCWaitsForAConnectionMadeAfterwardsAndOthersGoOn(t *testing.T)
 	require.True(t, r.pick())
 	require.Equal(t, 2, fresh.InFlight(), "both")
 	require.False(t, r.gate.Repeats())
-	require.Zero(t, r.gate.Waiting())
+	require.Zero(t, r.gate.Kept())
 }
 
 // Guards: `l.madeAt >= l.goAways.opened.Load()` in Fresh, CompareAndSwap in GoAway. Or where

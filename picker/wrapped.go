@@ -9,6 +9,9 @@ import (
 type wrapped struct{ base.PickerBuilder }
 
 func (w wrapped) Build(info base.PickerBuildInfo) balancer.Picker {
+	if len(info.ReadySCs) == 0 {
+		return w.PickerBuilder.Build(info)
+	}
 	p := &wrappedPicker{nil, make(map[balancer.SubConn]*Load, len(info.ReadySCs)), poolOf(info)}
 	for sc, sci := range info.ReadySCs {
 		if pl, ok := sci.Address.Attributes.Value(placeKey{}).(place); ok {

@@ -37,6 +37,15 @@ func registered(t *testing.T, p *pool, f foreign) balancer.Picker {
 	return p.build(t.Name())
 }
 
+// Guards: `len(info.ReadySCs) == 0` in wrapped.Build. gRPC's base policy builds such pickers.
+func TestAForeignPickerWithoutConnectionsIsAskedAsItIs(t *testing.T) {
+	built := registered(t, newPool(0), func(balancer.PickInfo) (balancer.PickResult, error) {
+		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+	})
+	_, err := built.Pick(balancer.PickInfo{})
+	require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
+}
+
 func TestAForeignPickIsCountedUntilItsEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name string
