@@ -15,7 +15,6 @@ type attempts struct {
 	attempt  *slot     // the last that was made alone
 	sinceUp  int       // failures since a connection was last made
 	retryAt  time.Time // no attempt before, where gRPC's own backoff does not hold
-	flapped  bool      // a connection was lost before it proved itself
 }
 
 // countFailure reports whether s speaks for the endpoint: the others began
@@ -34,6 +33,9 @@ func (e *endpoint) countFailure(s *slot) bool {
 	}
 	e.failures++
 	e.sinceUp++
+	for _, o := range e.slots { // what was connected before does not speak against it
+		o.fresh = false
+	}
 	return true
 }
 
@@ -75,27 +77,17 @@ func (e *endpoint) next(now time.Time) *slot {
 }
 
 // forgive ends the time of single attempts when a connection made since the last
-// flap has proved itself, or when all have and nothing is left to attempt.
+// failure has proved itself, or when all have and nothing is left to attempt.
 func (e *endpoint) forgive(now time.Time) {
-	proven, since := 0, 0
+	proven, since := 0, false
 	for _, s := range e.slots {
 		if s.connected() && !now.Before(s.provenAt(e.cfg)) {
 			proven++
-			if e.flapped && s.fresh {
-				since++
-			}
+			since = since || s.fresh
 		}
 	}
-	if since > 0 || proven > 0 && proven == len(e.slots) {
+	if since || proven > 0 && proven == len(e.slots) {
 		e.attempts = attempts{}
-	}
-}
-
-// flap remembers a flap: what was connected before it does not speak against it.
-func (e *endpoint) flap() {
-	e.flapped = true
-	for _, s := range e.slots {
-		s.fresh = false
 	}
 }
 

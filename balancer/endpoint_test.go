@@ -107,12 +107,16 @@ func TestAfterOneFailureThereIsOneAttemptAtATime(t *testing.T) {
 	}
 }
 
-func TestTheFirstSuccessSetsAllFree(t *testing.T) {
+// Guards: `s.fresh` in endpoint.forgive.
+func TestTheFirstConnectionThatProvesItselfSetsAllFree(t *testing.T) {
 	s := tell(t, `{"size":16}`)
 	s.refuse()
 	s.rested()
 	s.connect()
 	s.want(ready, 1)
+	s.want(dialing, 0)
+	s.in(ready)[0].served = true
+	s.settle()
 	s.want(dialing, 15)
 	require.Equal(t, connectivity.Ready, s.state())
 }

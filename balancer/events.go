@@ -15,9 +15,6 @@ func (e *endpoint) up(s *slot, lane int, now time.Time) bool {
 	e.opened[s.why]++
 	e.won = append(e.won, s)
 	e.sinceUp = 0
-	if !e.flapped {
-		e.attempts = attempts{}
-	}
 	return true
 }
 
@@ -89,15 +86,11 @@ func (e *endpoint) lost(s *slot, lane int, now time.Time) (flapped bool) {
 	if !flapped {
 		return false
 	}
-	counts := e.countFailure(s)
-	if connected { // the server can be reached: an RPC that comes may try at once
-		e.sinceUp = 0
-	}
-	if counts {
+	if e.countFailure(s) {
 		e.retryAt = now.Add(flapBackoff(e.failures, e.random()))
 	}
-	if counts || !e.flapped { // or the next one that is up would set all free
-		e.flap()
+	if connected { // the server can be reached: an RPC that comes may try at once
+		e.sinceUp = 0
 	}
 	return true
 }

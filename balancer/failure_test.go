@@ -44,7 +44,7 @@ func TestADeadServerIsDialledLikeByOneChannel(t *testing.T) {
 	})
 }
 
-// Guards: `e.flap()` in endpoint.lost, for the server that sends its
+// Guards: `e.countFailure(s)` in endpoint.lost, for the server that sends its
 // SETTINGS first; gRPC itself backs off for one that does not.
 func TestAServerThatAcceptsAndClosesIsNotDialledInAHotLoop(t *testing.T) {
 	for _, fault := range []harness.Fault{harness.Slam, harness.Flap} {

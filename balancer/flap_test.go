@@ -64,7 +64,7 @@ func TestAFlapBesideARefusalIsRemembered(t *testing.T) {
 // A clock may not move between a success and a flap. NewSubConn fails while a channel
 // closes, and the pool would ask for one without end.
 //
-// Guards: `s.fresh = false` in endpoint.flap.
+// Guards: `o.fresh = false` in endpoint.countFailure.
 func TestWhatServedBeforeAFlapDoesNotForgiveItAtTheSameInstant(t *testing.T) {
 	s := tell(t, `{"size":2}`)
 	served, lost := s.slots[0], s.slots[1]

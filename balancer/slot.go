@@ -44,7 +44,7 @@ type slot struct {
 	draw   float64   // 0 to 1, drawn at the connection's birth: see lifeOf
 	unwell bool      // the server says that it does not serve
 	race   race      // for the connection
-	fresh  bool      // connected after the endpoint's last flap
+	fresh  bool      // connected after the endpoint's last failure
 	eager  bool      // lost a proven connection: may dial once, backoff or not
 	why    reason    // its connection was opened, or will be
 	keeps  bool      // it is replaced when it is silent: see endpoint.keep
