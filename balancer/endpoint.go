@@ -36,9 +36,7 @@ type endpoint struct {
 	tally
 	shed    int    // slots that leave for it in this plan
 	surplus reason // why they do
-	dropped int    // by shrinking, or for they could not wait, since none drained
-	urged   int    // of these, for they could not wait, ever
-	largest int    // maxSize since then: settings that lower it find more draining
+	urged   int    // retired though as many drain as may: see urgent
 	notes   []note // since the shell last looked
 	attempts
 	requests requestCap

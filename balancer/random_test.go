@@ -127,7 +127,6 @@ func (s *storm) check() {
 	s.dropped += max(0, s.lastSize-size)
 	s.lastSize = size
 	require.LessOrEqual(s, len(s.leaving), maxSize+s.dropped, "draining ≤ maxSize + dropped by shrinking")
-	require.LessOrEqual(s, len(s.leaving), s.budget().MostDraining, "as it says itself")
 	if len(s.leaving) == 0 {
 		s.dropped = 0
 	}

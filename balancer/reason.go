@@ -76,13 +76,8 @@ func (e *endpoint) resize(size int) (base int) {
 	default:
 		e.surplus = forShrinking
 	}
-	if len(e.leaving) == 0 {
-		e.dropped, e.largest = 0, 0
-	}
-	e.largest = max(e.largest, e.cfg.MaxSize)
 	if size != was {
 		e.grown += max(0, size-base)
-		e.dropped += e.shed
 		e.noteSize(was, size, base)
 	}
 	return base
@@ -109,13 +104,12 @@ func (e *endpoint) vacancy(size, base int, now time.Time) reason {
 		return forGrowth
 	}
 	for _, s := range e.slots {
-		if !s.due(e.cfg, now) {
-			continue
+		if s.due(e.cfg, now) {
+			if n == size {
+				return s.dueFor(e.cfg, now)
+			}
+			n--
 		}
-		if n == size {
-			return s.dueFor(e.cfg, now)
-		}
-		n--
 	}
 	return forStart
 }

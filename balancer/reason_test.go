@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/grpc-subpool/subpool/config"
-	"github.com/grpc-subpool/subpool/inspect"
 )
 
 // left returns how many connections have left service, by why.
@@ -169,29 +168,6 @@ func TestAConnectionThatIsMadeAfterARecycleStays(t *testing.T) {
 	s.connect()
 	s.want(ready, 1)
 	s.want(dialing, 0)
-}
-
-// Both sides of the inequality, where they are equal.
-//
-// Guards: `e.dropped` in budget, and its end in resize.
-func TestTheBudgetTellsWhatShrinkingDropped(t *testing.T) {
-	s := tell(t, `{"minSize":1,"maxSize":4,"targetStreams":1,"idleTimeout":"16s","maxLifetime":"0s"}`)
-	s.sample(s.now, 3, quiet)
-	s.settle()
-	s.connect()
-	s.recycle()
-	s.settle()
-	for len(s.leaving) < 4 {
-		s.connect()
-	}
-	require.Equal(t, inspect.Budget{Connections: 4 + 4, MostConnections: 4 + 1 + 4, Draining: 4, MostDraining: 4}, s.budget())
-	for range 20 {
-		s.sample(s.now.Add(time.Second), 0, quiet)
-		s.pass(time.Second)
-	}
-	require.Equal(t, inspect.Budget{Connections: 1 + 7, MostConnections: 4 + 1 + 7, Draining: 7, MostDraining: 4 + 3}, s.budget())
-	s.finish()
-	require.Equal(t, 4, s.budget().MostDraining)
 }
 
 // Guards: that dialling ones are told, too: what they reach may be what the caller wants

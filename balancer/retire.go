@@ -23,13 +23,13 @@ func (e *endpoint) renewals(now time.Time) (n int) {
 // urgent returns how many renewals cannot wait for what drains: of a connection that is
 // not well, takes no more, or was asked to be replaced. They are made one at a time.
 func (e *endpoint) urgent() int {
-	if slices.ContainsFunc(e.slots, func(s *slot) bool { return s.connected() && s.cannotWait() }) {
-		return 1
+	for _, s := range e.slots {
+		if s.connected() && (s.doubted || s.stale || s.unwell || s.spent()) {
+			return 1
+		}
 	}
 	return 0
 }
-
-func (s *slot) cannotWait() bool { return s.doubted || s.stale || s.unwell || s.spent() }
 
 // retireSurplus takes slots above size out of service: of the ready ones first
 // those that are due, then those that will be first; and due ones whose server
@@ -114,7 +114,6 @@ func (e *endpoint) discard(s *slot, now time.Time) {
 	e.slots = without(e.slots, s)
 	if s.phase == draining {
 		if e.shed == shed && len(e.leaving) >= e.cfg.MaxSize { // see urgent
-			e.dropped++
 			e.urged++
 		}
 		s.left, s.went = now, why

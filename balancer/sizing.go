@@ -109,13 +109,8 @@ func (e *endpoint) adopt(cfg *config.Config, now time.Time) {
 // lostUnused forgets demand of old when a connection is lost that carried nothing: servers
 // end idle ones, and to make it again nobody asks, unless the others are too few.
 func (e *endpoint) lostUnused() {
-	called, connected := sizeFor(e.cfg, max(e.window.peaks[0], e.window.peaks[1]), e.limit), 0
-	for _, s := range e.slots {
-		if s.connected() {
-			connected++
-		}
-	}
-	n := max(called, connected)
+	called := sizeFor(e.cfg, max(e.window.peaks[0], e.window.peaks[1]), e.limit)
+	n := max(called, e.count(checking)+e.count(ready))
 	if most := outgrows(e.cfg, n, e.limit); most > 0 {
 		e.window.clip(most - 1)
 	}

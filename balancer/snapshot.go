@@ -122,7 +122,6 @@ func (e *endpoint) budget() inspect.Budget {
 		Connections:     len(e.slots) - e.count(idle) - e.count(resting) + len(e.leaving),
 		MostConnections: e.cfg.MaxSize + config.Budget(e.size()) + len(e.leaving),
 		Draining:        len(e.leaving),
-		MostDraining:    e.largest + e.dropped,
 	}
 }
 

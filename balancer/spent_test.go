@@ -40,7 +40,7 @@ func (c client) crowd(callers, rounds int) []error {
 //
 // Guards: requestCap.ended; `load.SetMost(…)` in connectedLocked; `p.spent()` in the
 // picker's any; `l.gate.expectRepeat()` in Load.ended; that GoAway comes before gRPC's
-// reader has the frame; `s.spent()` in slot.cannotWait.
+// reader has the frame; `s.spent()` in endpoint.urgent.
 func TestNoRPCIsLostToAServerThatEndsConnectionsAfterSoMany(t *testing.T) {
 	const callers, takes = 64, 50
 	for settings, atFirst := range map[string]int{

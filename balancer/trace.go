@@ -38,21 +38,26 @@ func (e *endpoint) noteSize(was, size, base int) {
 	if e.demand < peak {
 		when = " of late"
 	}
+	why := fmt.Sprintf("at most %d in flight in the last %v, %s", peak, e.cfg.IdleTimeout, limit)
 	switch {
-	case size > base:
-		e.note("grew", "grew %d→%d: %d in flight%s, %d per subchannel, %s", was, size, peak, when, peak/max(was, 1), limit)
-	case size > was && size <= e.cfg.MinSize:
-		e.note("grew", "grew %d→%d: minSize %d", was, size, e.cfg.MinSize)
-	case size > was:
-		e.note("grew", "grew %d→%d: somebody uses it", was, size)
 	case e.removed: // see noteEndpoints
+		return
+	case size > base:
+		why = fmt.Sprintf("%d in flight%s, %d per subchannel, %s", peak, when, peak/max(was, 1), limit)
+	case size > was && size <= e.cfg.MinSize:
+		why = fmt.Sprint("minSize ", e.cfg.MinSize)
+	case size > was:
+		why = "somebody uses it"
 	case was > e.cfg.MaxSize:
-		e.note("shrank", "shrank %d→%d: maxSize %d", was, size, e.cfg.MaxSize)
+		why = fmt.Sprint("maxSize ", e.cfg.MaxSize)
 	case size == 0:
-		e.note("shrank", "shrank %d→0: nobody used it for %v", was, e.cfg.IdleTimeout)
-	default:
-		e.note("shrank", "shrank %d→%d: at most %d in flight in the last %v, %s", was, size, peak, e.cfg.IdleTimeout, limit)
+		why = fmt.Sprint("nobody used it for ", e.cfg.IdleTimeout)
 	}
+	what := "grew"
+	if size < was {
+		what = "shrank"
+	}
+	e.note(what, "%s %d→%d: %s", what, was, size, why)
 }
 
 // noteLimit says that the server allows other than it did: once a second at most, for

@@ -51,13 +51,11 @@ type Endpoint struct {
 }
 
 // Budget is the inequality that holds for every endpoint at any time:
-// connections ≤ maxSize + budget + draining, and draining ≤ maxSize + dropped. There
-// maxSize is the largest since none drained.
+// connections ≤ maxSize + budget + draining.
 type Budget struct {
 	Connections     int `json:"connections"`     // open or being made
 	MostConnections int `json:"mostConnections"` // maxSize + budget + draining
 	Draining        int `json:"draining"`
-	MostDraining    int `json:"mostDraining"` // maxSize + those that were dropped because fewer were wanted
 }
 
 // A Subchannel is one duplicate.

@@ -15,7 +15,7 @@ function updateEndpoint({ root, f, subchannels }, e, p) {
     (view, s) => updateSubchannel(view, s, p));
   set(f.budget, budgetInWords(e.budget, e.maxSize));
   const b = e.budget;
-  f.budget.classList.toggle("bad", b.connections > b.mostConnections || b.draining > b.mostDraining);
+  f.budget.classList.toggle("bad", b.connections > b.mostConnections);
 }
 
 function limitInWords({ limit, subchannels }) {
@@ -23,13 +23,11 @@ function limitInWords({ limit, subchannels }) {
   return limit < 0 ? "the server sets no limit of streams" : `the server allows ${count(limit, "stream")} a connection`;
 }
 
-// budgetInWords writes the inequality with both its sides. How many may drain counts
-// from the largest maxSize of late, so its parts are not known here.
+// budgetInWords writes the inequality with both its sides.
 function budgetInWords(b, maxSize) {
   const sign = (n, most) => (n <= most ? "≤" : "> !");
   return `connections ${number(b.connections)} ${sign(b.connections, b.mostConnections)} ${number(b.mostConnections)} ` +
-    `(max ${number(maxSize)} + budget ${number(b.mostConnections - maxSize - b.draining)} + draining ${number(b.draining)}), ` +
-    `draining ${number(b.draining)} ${sign(b.draining, b.mostDraining)} ${number(b.mostDraining)}`;
+    `(max ${number(maxSize)} + budget ${number(b.mostConnections - maxSize - b.draining)} + draining ${number(b.draining)})`;
 }
 
 function updateSubchannel({ root, f }, s, p) {

@@ -94,11 +94,8 @@ func (l *Load) ended(info balancer.DoneInfo) {
 
 // isTrouble reports whether a server in trouble ends RPCs in this way.
 func isTrouble(code codes.Code) bool {
-	switch code {
-	case codes.Unavailable, codes.Internal, codes.Unknown, codes.ResourceExhausted, codes.DeadlineExceeded, codes.DataLoss:
-		return true
-	}
-	return false
+	return code == codes.Unavailable || code == codes.Internal || code == codes.Unknown ||
+		code == codes.ResourceExhausted || code == codes.DeadlineExceeded || code == codes.DataLoss
 }
 
 // Served reports whether the server answered any RPC, in whatever way, or said that it
@@ -217,9 +214,8 @@ func (l *Load) force() bool {
 
 // release takes one RPC out.
 func (l *Load) release() {
-	w := l.word.Add(^uint64(0))
-	if n := uint32(w); n >= l.brink.Load() {
-		l.freed(n, uint32(w>>32))
+	if w := l.word.Add(^uint64(0)); uint32(w) >= l.brink.Load() {
+		l.freed(uint32(w), uint32(w>>32))
 	}
 }
 

@@ -120,14 +120,7 @@ func (p *pool) any(start int) (balancer.PickResult, error) {
 // spent reports whether a connection has carried what the server takes. Either that ends
 // it now and another is made, or the pool finds that it does not: both bring a new picker.
 func (p *pool) spent() bool {
-	for _, conns := range [][]conn{p.conns, p.doubtful} {
-		for i := range conns {
-			if conns[i].Spent() {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.conns, func(c conn) bool { return c.Spent() })
 }
 
 // isRepeat reports whether the next RPC is taken for one that a GOAWAY ended.

@@ -65,7 +65,7 @@ func risingTide(look int) inspect.Pool {
 	e := inspect.Endpoint{
 		Addresses: []string{"10.20.0.31:443"}, State: "READY", MinSize: 3, MaxSize: 8, Wanted: size,
 		Demand: inFlight, Peak: 861, Limit: 100,
-		Budget: inspect.Budget{Connections: size, MostConnections: 9, MostDraining: 8},
+		Budget: inspect.Budget{Connections: size, MostConnections: 9},
 	}
 	for i := range size {
 		e.Subchannels = append(e.Subchannels, tideSubchannel(i, size, inFlight, at))
@@ -128,14 +128,14 @@ func outage(look int) inspect.Pool {
 	p.Settings.MaxSize = 3
 	e := p.Endpoints[0]
 	e.Addresses, e.MaxSize, e.Wanted, e.Demand, e.Peak, e.Limit = []string{"10.8.1.4:8443", "[2001:db8::4]:8443"}, 3, 3, 9, 41, -1
-	e.Budget = inspect.Budget{Connections: 3, MostConnections: 4, MostDraining: 3}
+	e.Budget = inspect.Budget{Connections: 3, MostConnections: 4}
 	e.Subchannels = e.Subchannels[1:4]
 	for i := range e.Subchannels {
 		e.Subchannels[i].Address, e.Subchannels[i].InFlight, e.Subchannels[i].Limit = e.Addresses[0], 3+(look+i)%3, -1
 	}
 	e.Subchannels[2].Doubted = true
 	gone := inspect.Endpoint{Addresses: []string{"10.8.1.5:8443"}, State: "TRANSIENT_FAILURE", MinSize: 3, MaxSize: 3, Wanted: 3,
-		Limit: -1, Budget: inspect.Budget{Connections: 1, MostConnections: 4, MostDraining: 3},
+		Limit: -1, Budget: inspect.Budget{Connections: 1, MostConnections: 4},
 		Subchannels: []inspect.Subchannel{{Order: 31, State: "resting", Limit: -1, Replaces: "lost"},
 			{Order: 32, State: "idle", Limit: -1, Replaces: "lost"}, {Order: 33, State: "dialing", Limit: -1, Replaces: "lost"}}}
 	p.Endpoints = []inspect.Endpoint{e, gone}
