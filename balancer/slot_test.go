@@ -68,3 +68,11 @@ func TestLateNewsDoesNotMakeAConnectionYounger(t *testing.T) {
 	assert.Equal(t, start, s.since)
 	assert.Equal(t, 0.5, s.draw)
 }
+
+// Guards: `if stated` in slot.allow.
+func TestALimitThatIsStatedLateIsTheFirst(t *testing.T) {
+	s := slot{planned: -1}
+	s.allow(noLimit, false, false)
+	s.allow(10, true, false)
+	assert.Equal(t, 10, s.planned)
+}

@@ -76,6 +76,21 @@ func TestAnEndpointThatDrainsItsMaximumStartsNoRenewal(t *testing.T) {
 	s.want(dialing, 1)
 }
 
+// Guards: `e.urgent()` in endpoint.plan.
+func TestWhatAnswersNothingIsRenewedThoughAsManyDrain(t *testing.T) {
+	s := tell(t, `{"size":2,"maxLifetime":"1h","unresponsiveTimeout":"2s"}`)
+	s.connect()
+	for range 2 {
+		s.pass(time.Hour)
+		s.connect()
+		s.connect()
+	}
+	s.want(draining, 2)
+	require.True(t, s.suspect(s.in(ready)[0], s.now))
+	s.settle()
+	s.want(dialing, 1)
+}
+
 func TestASuccessorThatIsNotWellReplacesNobody(t *testing.T) {
 	s := tell(t, `{"size":2,"maxLifetime":"1h"}`)
 	s.connect()

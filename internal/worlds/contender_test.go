@@ -80,6 +80,9 @@ func (w *World) playInBubble(t *testing.T, c contender, draw uint64) figures {
 	}
 	time.Sleep(2*w.handshake() + 10*time.Millisecond + w.Warm)
 	p.start = time.Now()
+	p.stage.mu.Lock()
+	p.stage.calls = true
+	p.stage.mu.Unlock()
 	done := make(chan struct{})
 	var events sync.WaitGroup
 	events.Go(func() { p.happen(p.start, done) })
@@ -89,7 +92,7 @@ func (w *World) playInBubble(t *testing.T, c contender, draw uint64) figures {
 	events.Wait()
 	p.stage.mu.Lock()
 	f := &p.figures
-	f.dials, f.made, f.most = p.stage.dials, p.stage.made, p.stage.most
+	f.dials, f.rush, f.made, f.most = p.stage.dials, p.stage.rush, p.stage.made, p.stage.most
 	for _, b := range p.backends {
 		f.shares = append(f.shares, b.rpcs)
 	}
@@ -101,6 +104,8 @@ func (w *World) playInBubble(t *testing.T, c contender, draw uint64) figures {
 	p.stop()
 	const gone = 2 * time.Second // and what is not gone by then is left
 	time.Sleep(gone + w.roundTrip())
+	p.channels = nil
+	f.kept = w.Own.Gone && n.kept()
 	f.publications, f.spun = int(n.all.Load()), n.spun.Load()
 	f.flying = p.mostFlying
 	f.each = p.mostFlying/max(1, f.most) + 1

@@ -2,9 +2,12 @@ package worlds
 
 import (
 	"encoding/json"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/serviceconfig"
@@ -30,7 +33,11 @@ func (b counting) Build(cc balancer.ClientConn, opts balancer.BuildOptions) bala
 	if !ok {
 		n = new(count)
 	}
-	return b.Builder.Build(&countedConn{cc, n.(*count)}, opts)
+	c := &countedConn{cc, n.(*count)}
+	c.n.mu.Lock()
+	c.n.conns = append(c.n.conns, weak.Make(c))
+	c.n.mu.Unlock()
+	return b.Builder.Build(c, opts)
 }
 
 // counts are of the plays that go on, by the endpoint of their target.
@@ -43,6 +50,21 @@ type count struct {
 	mu   sync.Mutex
 	at   time.Time
 	here int // publications at that instant
+
+	conns []weak.Pointer[countedConn] // of the pools
+}
+
+// kept reports whether a pool stays in memory. Each has its countedConn. What a sync.Pool
+// holds outlives one collection.
+func (n *count) kept() (kept bool) {
+	for range 5 {
+		runtime.GC()
+		kept = slices.ContainsFunc(n.conns, func(c weak.Pointer[countedConn]) bool { return c.Value() != nil })
+		if !kept {
+			break
+		}
+	}
+	return kept
 }
 
 // The most publications at one instant of virtual time; beyond it is a busy loop, which is

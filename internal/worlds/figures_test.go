@@ -26,7 +26,9 @@ type figures struct {
 	publications      int
 	lasted            time.Duration
 	late              int  // failures of RPCs whose deadline was short
+	rush              int  // dials in a window, at most
 	left              bool // goroutines, after the end
+	kept              bool // the pool is, in memory, after the end
 	spun              bool // without end, at one instant
 	flying            int  // RPCs at a time, at most
 	each              int  // RPCs in flight for each connection, at most
@@ -88,6 +90,9 @@ func (f *figures) String() string {
 	}
 	if f.left {
 		s += ", GOROUTINES LEFT"
+	}
+	if f.kept {
+		s += ", POOL LEFT"
 	}
 	if f.spun {
 		s += ", BUSY LOOP"

@@ -37,6 +37,9 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	if f.left {
 		say("left: goroutines, after the end")
 	}
+	if f.kept {
+		say("left: the pool, in memory, after the end")
+	}
 	// Who waits less makes more RPCs, and may lose as many more.
 	scaled := func(p *figures, n int) int { return n * max(f.rpcs, p.rpcs) / max(1, p.rpcs) }
 	if n, k := f.late, most(func(p *figures) int { return scaled(p, p.late) }); n > k+m.late {
@@ -101,6 +104,18 @@ func (w *World) broken(f *figures) (broken []string) {
 	}
 	if o := w.Own; o.Slowest > 0 && f.slowest > o.Slowest {
 		say("own: an RPC took %v, promised is %v at most", f.slowest, o.Slowest)
+	}
+	for _, p := range []struct {
+		what    string
+		n, most int
+	}{
+		{"dials", f.dials, w.Own.Dials},
+		{"connections at a time", f.most, w.Own.Connections},
+		{"dials in 100 ms", f.rush, w.Own.Rush},
+	} {
+		if p.most > 0 && p.n > p.most {
+			say("own: %d %s, promised are %d at most", p.n, p.what, p.most)
+		}
 	}
 	return broken
 }

@@ -21,7 +21,7 @@ type namedWorld struct {
 // TestNamedWorlds plays worlds in which a pool was worse once.
 func TestNamedWorlds(t *testing.T) {
 	var all []namedWorld
-	for _, some := range [][]namedWorld{caps(), restarts(), ages(), limits(), silence(), failing()} {
+	for _, some := range [][]namedWorld{caps(), restarts(), ages(), limits(), silence(), failing(), planted()} {
 		all = append(all, some...)
 	}
 	for i, tt := range all {
@@ -171,4 +171,60 @@ func failing() (all []namedWorld) {
 		}
 	}
 	return all
+}
+
+// planted: what mutants/*.patch break and no other world shows. In most of them a plain
+// channel is no measure.
+func planted() []namedWorld {
+	const dies = 20 * sec
+	return []namedWorld{
+		{"two long streams of two, and the dial for more is refused", World{
+			Servers: []Server{{Limit: Limit{Streams: 2}}}, Latency: ms, Dial: 10 * ms, Warm: sec,
+			Setting: `{"minSize":1,"maxSize":2,"maxPending":0}`,
+			Callers: []Callers{{Streams: 2, For: 5 * sec}, {From: 5 * ms, For: ms, Rate: 1, Burst: 2}},
+			Events:  []Event{{What: Refuse, For: 60 * sec}},
+			Own:     Own{Slowest: 50 * ms}, // the dial
+		}},
+		{"a limit of ten, maxPending 0, one RPC in three without credentials", World{
+			Servers: []Server{{Limit: Limit{Streams: 10}}}, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: `{"size":1,"maxPending":0}`,
+			Callers: []Callers{{For: 2 * sec, Rate: 100, FailOneIn: 3}},
+			Own:     Own{Ended: 200},
+		}},
+		{"places that come free without a stream while a dial hangs", World{
+			Servers: []Server{{Limit: Limit{Streams: 2}}}, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: `{"minSize":1,"maxSize":2}`,
+			Callers: []Callers{{For: ms, Rate: 1, Burst: 2, FailOneIn: 1, SlowOneIn: 1, Creds: 100 * ms}, {From: 20 * ms, For: ms, Rate: 1, Burst: 2}},
+			Events:  []Event{{What: Hang, For: 60 * sec}},
+			Own:     Own{Slowest: 200 * ms}, // credentials, and a while
+		}},
+		{"a server of eight connections is dead for 20 s", World{
+			Servers: []Server{{}}, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: size(8),
+			Callers: []Callers{{For: dies + 5*sec, Rate: 10, Wait: true, Deadline: dies + 20*sec}},
+			Events:  []Event{{At: sec, What: Restart, Bye: Fin, For: dies}},
+			Own:     Own{Dials: 8 + 8 + 8 + 8}, // as many as one channel in its backoff, but for those that lost a connection
+		}},
+		{"credentials that take 150 ms, maxLifetime 400 ms", World{
+			Servers: []Server{{}}, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: `{"size":2,"maxLifetime":"400ms"}`,
+			Callers: []Callers{{For: 5 * sec, Rate: 100, SlowOneIn: 2, Creds: 150 * ms}},
+		}},
+		{"RPCs of 10 s, maxLifetime 400 ms", World{
+			Servers: []Server{{}}, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: `{"size":2,"maxLifetime":"400ms"}`,
+			Callers: []Callers{{For: 5 * sec, Rate: 20, Takes: 10 * sec}},
+			Own:     Own{Connections: 2 + 2 + 1}, // its size, as many that drain, a successor
+		}},
+		{"sixteen connections of one age, maxLifetime 10 s", World{
+			Servers: []Server{{}}, Latency: ms, Dial: 10 * ms, Setting: `{"size":16,"maxLifetime":"10s"}`,
+			Callers: []Callers{{For: 15 * sec, Rate: 20}},
+			Own:     Own{Rush: 4},
+		}},
+		{"200 RPCs a connection, every other without credentials", World{
+			Servers: []Server{{Cap: 200}}, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: size(1),
+			Callers: []Callers{{For: 20 * sec, Rate: 1000, FailOneIn: 2}},
+			Own:     Own{Dials: 10000/200 + 4},
+		}},
+		{"a pool that is closed after one RPC", World{
+			Servers: []Server{{}}, Latency: ms, Dial: 10 * ms, Setting: size(1),
+			Callers: []Callers{{For: ms, Rate: 1}},
+			Own:     Own{Gone: true},
+		}},
+	}
 }

@@ -22,9 +22,12 @@ type stage struct {
 	mu    sync.Mutex
 	luck  *rand.Rand
 	dials int
-	made  int // connections
-	open  int // connections that serve
-	most  int // of those at a time
+	calls bool        // the callers have begun
+	rush  int         // dials since then in a window, at most
+	late  []time.Time // of the dials in the last window
+	made  int         // connections
+	open  int         // connections that serve
+	most  int         // of those at a time
 	all   []*conn
 }
 
@@ -114,6 +117,7 @@ func (s *stage) deal(addr string) *backend {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dials++
+	s.rushLocked()
 	if s.world.Apart {
 		n, _ := strconv.Atoi(addr[len("server-"):])
 		return s.backends[n]
@@ -129,6 +133,15 @@ func (s *stage) deal(addr string) *backend {
 		}
 	}
 	return s.backends[first%len(s.backends)]
+}
+
+// rushLocked counts the dials of the last window.
+func (s *stage) rushLocked() {
+	if !s.calls {
+		return
+	}
+	s.late = append(slices.DeleteFunc(s.late, func(at time.Time) bool { return time.Since(at) > window }), time.Now())
+	s.rush = max(s.rush, len(s.late))
 }
 
 func (s *stage) roundTrip() time.Duration { return s.world.roundTrip() }

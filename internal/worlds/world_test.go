@@ -34,6 +34,11 @@ type Own struct {
 	Failures int           // at most
 	Ended    int           // RPCs as they should, at least
 	Slowest  time.Duration // at most
+
+	Dials       int  // in all, at most
+	Connections int  // at a time, at most
+	Gone        bool // from memory, after the end
+	Rush        int  // dials within 100 ms after the callers began, at most
 }
 
 // A Server has habits.
