@@ -9,7 +9,7 @@ test: ## run the tests
 check: ## run all that must hold before a change lands
 	bash .ci/run
 
-mutants: ## plant ten bugs, one at a time: a test must catch each within a minute
+mutants: ## plant sixteen bugs, one at a time: a test and a world must catch each within a minute
 	bash mutants/run
 
 worlds: ## play 100,000 drawn worlds to pools and to plain channels, for hours
