@@ -62,29 +62,42 @@ func (p *pool) judgeRequestsLocked(s *slot, now time.Time) {
 	p.recount = true
 }
 
-// repeatWithin bounds how long RPCs that a GOAWAY ended wait for a fresh connection after the
-// last GOAWAY, lateRepeats how long after the first fresh one some may still come.
 const (
-	repeatWithin = 500 * time.Millisecond // about two handshakes of a distant server
-	lateRepeats  = 50 * time.Millisecond
+	// repeatWithin bounds how long RPCs that a GOAWAY ended wait for a fresh connection
+	// after the last GOAWAY: about two handshakes of a distant server.
+	repeatWithin = 500 * time.Millisecond
+	// freshAfter is how long a connection must live to be fresh: one that is dialled just
+	// when a server restarts may still be taken by the old process.
+	freshAfter = 20 * time.Millisecond
+	// lateRepeats is how long after that repeats may still come.
+	lateRepeats = 50 * time.Millisecond
 )
 
-// repeatsEndLocked closes the windows that are over: in time, or as soon as there is no fresh
-// connection and none on its way. It reports whether none is open, and RPCs that wait for a
-// fresh one must go to any.
+// repeatsEndLocked looks after the windows. One is over in time, or as soon as there is no
+// connection that was dialled within it, and none on its way. It reports whether none is
+// open, and RPCs that wait for a fresh connection must go to any.
 func (p *pool) repeatsEndLocked(now time.Time) bool {
 	open := false
 	for _, e := range p.endpoints {
-		if !e.goAways.Open() {
+		opened := e.goAways.Opened()
+		if opened == 0 {
 			continue
 		}
 		if n := e.goAways.Count(); n != e.goAwaysSeen {
 			e.goAwaysSeen, e.freshUntil = n, now.Add(repeatWithin)
 		}
-		if late := now.Add(lateRepeats); e.hasFresh() && late.Before(e.freshUntil) {
-			e.freshUntil = late
+		coming := false
+		for _, s := range e.slots {
+			dialled := s.phase == ready && s.won().since >= opened
+			if dialled && !now.Before(s.since.Add(freshAfter)) && !s.sub.load.Fresh() {
+				s.sub.load.Freshen(opened)
+				p.recount = true
+				e.freshUntil = now.Add(lateRepeats)
+			}
+			// Of one that said GOAWAY gRPC tells in a moment that it is lost.
+			coming = coming || dialled || s.onItsWay() || s.connected() && s.sub.load.GoneAway()
 		}
-		if !now.Before(e.freshUntil) || !e.renewsAfterGoAway() {
+		if !now.Before(e.freshUntil) || !coming {
 			e.freshUntil = time.Time{}
 			e.goAways.Close()
 			p.recount = p.recount || p.gate.Repeats() // those that are kept may find a place here
@@ -93,16 +106,4 @@ func (p *pool) repeatsEndLocked(now time.Time) bool {
 		open = true
 	}
 	return !open && p.gate.Repeats()
-}
-
-func (e *endpointOf) hasFresh() bool {
-	return slices.ContainsFunc(e.slots, func(s *slot) bool { return s.phase == ready && s.sub.load.Fresh() })
-}
-
-// renewsAfterGoAway reports whether a fresh connection is there or may soon be. Of one that
-// said GOAWAY gRPC tells in a moment that it is lost.
-func (e *endpointOf) renewsAfterGoAway() bool {
-	return e.hasFresh() || slices.ContainsFunc(e.slots, func(s *slot) bool {
-		return s.onItsWay() || s.connected() && s.sub.load.GoneAway()
-	})
 }

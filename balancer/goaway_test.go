@@ -2,6 +2,7 @@ package balancer
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
@@ -11,30 +12,75 @@ import (
 	"github.com/grpc-subpool/subpool/picker"
 )
 
+// A refusing is an endpoint whose connections say GOAWAY.
+type refusing struct {
+	p *pool
+	e *endpointOf
+}
+
+func refuse(t *testing.T) refusing {
+	r := refusing{&pool{}, &endpointOf{endpoint: *tell(t, `{"size":3}`).endpoint}}
+	r.p.endpoints = []*endpointOf{r.e}
+	r.p.gate.Open(picker.Terms{})
+	return r
+}
+
+// connect makes a connection that was dialled just before.
+func (r refusing) connect(now time.Time) *slot {
+	l := picker.NewLoad(&r.p.gate)
+	l.Of(&r.e.goAways)
+	lanes := []*lineOf{{since: r.e.goAways.Count()}}
+	return &slot{phase: ready, since: now, sub: subchannel{owner: r.e, load: l, lanes: lanes}}
+}
+
+// at looks, and reports whether the window is open.
+func (r refusing) at(now time.Time, slots ...*slot) (open bool) {
+	r.e.slots = slots
+	r.p.repeatsEndLocked(now)
+	return r.e.goAways.Opened() != 0
+}
+
 // Guards: `n != e.goAwaysSeen` in repeatsEndLocked: what the last GOAWAY refuses is still to
 // come when the window of the first would end.
 func TestAWindowLastsFromTheLastGoAway(t *testing.T) {
-	p := &pool{}
-	e := &endpointOf{endpoint: *tell(t, `{"size":3}`).endpoint}
-	p.endpoints = []*endpointOf{e}
-	p.gate.Open(picker.Terms{})
-	connect := func() *slot {
-		l := picker.NewLoad(&p.gate)
-		l.Of(&e.goAways, e.goAways.Count())
-		return &slot{phase: ready, sub: subchannel{owner: e, load: l}}
-	}
-	a, b, c := connect(), connect(), connect()
+	r := refuse(t)
+	a, b, c := r.connect(start), r.connect(start), r.connect(start)
 	a.sub.load.GoAway(0)
-	fresh := connect()
-	e.slots = []*slot{fresh, b, c}
-	p.repeatsEndLocked(start)
+	dialling := &slot{phase: dialing}
+	require.True(t, r.at(start, dialling, b, c))
 	b.sub.load.GoAway(0)
-	e.slots = []*slot{fresh, c}
-	p.repeatsEndLocked(start.Add(lateRepeats - 1))
-	p.repeatsEndLocked(start.Add(lateRepeats))
-	require.True(t, e.goAways.Open())
-	p.repeatsEndLocked(start.Add(2 * lateRepeats))
-	require.False(t, e.goAways.Open())
+	require.True(t, r.at(start.Add(repeatWithin-1), dialling, c))
+	require.True(t, r.at(start.Add(2*repeatWithin-2), dialling, c))
+	require.False(t, r.at(start.Add(2*repeatWithin-1), dialling, c))
+}
+
+// A server that restarts has an old process that may still take connections.
+//
+// Guards: freshAfter, and `s.won().since >= opened`.
+func TestAConnectionIsFreshWhenItWasDialledAfterTheGoAwayAndHasLivedForAMoment(t *testing.T) {
+	r := refuse(t)
+	a, old := r.connect(start), r.connect(start)
+	a.sub.load.GoAway(0)
+	later := start.Add(time.Second)
+	made := r.connect(later)
+	require.True(t, r.at(later.Add(freshAfter-1), old, made))
+	require.False(t, made.sub.load.Fresh())
+	require.False(t, r.p.recount)
+	require.True(t, r.at(later.Add(freshAfter), old, made))
+	require.True(t, made.sub.load.Fresh())
+	require.True(t, r.p.recount, "or the RPCs that are kept would stay")
+	require.False(t, old.sub.load.Fresh())
+	require.False(t, r.at(later.Add(freshAfter+lateRepeats), old, made))
+	require.True(t, old.sub.load.Fresh())
+}
+
+// Guards: `!coming`.
+func TestNoRPCIsKeptForAConnectionThatDoesNotCome(t *testing.T) {
+	r := refuse(t)
+	a, b := r.connect(start), r.connect(start)
+	a.sub.load.GoAway(0)
+	require.True(t, r.at(start, a, b), "gRPC has not told yet that it is lost")
+	require.False(t, r.at(start, &slot{phase: resting}, b))
 }
 
 // Guards: `max(0, int(int32(…)))` in carryHeldLocked: an RPC that had no stream takes its

@@ -15,7 +15,7 @@ import (
 // connectedLocked fits the senses to a new connection.
 func (p *pool) connectedLocked(s *slot) {
 	load, line := picker.NewLoad(&p.gate), s.won()
-	load.Of(&s.sub.owner.goAways, line.since)
+	load.Of(&s.sub.owner.goAways)
 	load.SetMost(s.sub.owner.requests.most)
 	s.sub.load = load
 	// Not on top of the last connection's: that would keep all old Loads alive.

@@ -182,7 +182,10 @@ func (p *pool) armLocked(now time.Time) {
 		if at, ok := e.deadline(now); ok {
 			consider(at)
 		}
-		consider(e.freshUntil)
+		if !e.freshUntil.IsZero() {
+			consider(e.freshUntil)
+			consider(now.Add(freshAfter))
+		}
 		if len(e.slots) > 0 && p.cfg.IdleTimeout > 0 {
 			consider(p.nextSample)
 		}

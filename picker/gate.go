@@ -11,7 +11,7 @@ type Gate struct {
 	Room     func() // places came free that held RPCs may take
 	Full     func() // an RPC was queued or refused, the first since TakeFull
 
-	repeats atomic.Int64 // picks to come that are taken for repeats: see repeat.go
+	repeats repeats
 
 	queued, refused atomic.Int64 // RPCs, since TakeFull
 
@@ -24,7 +24,6 @@ type Gate struct {
 type crowd struct {
 	waiting atomic.Int64 // for room
 	freed   atomic.Int64 // places that came free meanwhile
-	kept    atomic.Int64 // for a connection made after a GOAWAY: see repeat.go
 }
 
 // Terms are what the pool knows when a picker is built.
@@ -47,21 +46,11 @@ func (g *Gate) Waiting() int {
 	return 0
 }
 
-// Kept returns how many RPCs it keeps for a connection made after a GOAWAY.
-func (g *Gate) Kept() int {
-	if c := g.crowd.Load(); c != nil {
-		return int(c.kept.Load())
-	}
-	return 0
-}
-
 // Open starts a new crowd. It comes before a new picker is built, and not while one is:
 // when that is published each held RPC picks again, and is counted again if it is held again.
 func (g *Gate) Open(terms Terms) {
 	g.terms = terms
-	if old := g.crowd.Swap(new(crowd)); old != nil {
-		g.repeats.Add(old.kept.Swap(0))
-	}
+	g.crowd.Store(new(crowd))
 }
 
 // room counts places that came free, and tells the pool of the first one and when

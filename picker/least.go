@@ -23,9 +23,9 @@ func (leastInFlightBuilder) Build(info base.PickerBuildInfo) balancer.Picker {
 // long stream while a connection is free. Where the lesser carries more, that is unlikely.
 type leastInFlight struct{ pool }
 
-func (p *leastInFlight) Pick(balancer.PickInfo) (balancer.PickResult, error) {
-	if p.isRepeat() {
-		return p.repeat()
+func (p *leastInFlight) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
+	if p.gate.Repeats() && p.gate.isRepeat(info) {
+		return p.repeat(info)
 	}
 	if len(p.conns) == 1 {
 		return p.any(0)

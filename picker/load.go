@@ -51,7 +51,7 @@ type Load struct {
 
 	gate    *Gate
 	goAways *GoAways
-	madeAt  uint32                  // see Fresh
+	freshIn atomic.Uint32           // see Freshen
 	silent  func()                  // see OnSilence
 	done    func(balancer.DoneInfo) // made once, so that a pick allocates nothing
 }

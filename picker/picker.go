@@ -123,9 +123,6 @@ func (p *pool) spent() bool {
 	return slices.ContainsFunc(p.conns, func(c conn) bool { return c.Spent() })
 }
 
-// isRepeat reports whether the next RPC is taken for one that a GOAWAY ended.
-func (p *pool) isRepeat() bool { return p.gate.repeats.Load() > 0 && takeOne(&p.gate.repeats) }
-
 // reserve takes a place on the connection start, or if that has none, on the one with the
 // least to do that has: its neighbour would get the share of each that is full. Nil if none
 // has.

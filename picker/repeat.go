@@ -1,6 +1,7 @@
 package picker
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"google.golang.org/grpc/balancer"
@@ -12,20 +13,20 @@ import (
 // of them, the RPC fails. In a plain channel it waits for a new connection; so it does here,
 // and all other RPCs go on.
 //
-//	Done, of an RPC that a GOAWAY ended ───▶ Gate.repeats + 2
+//	Done, of an RPC that a GOAWAY ended ───▶ two picks are expected to be repeats
 //
-//	Pick ─▶ repeats = 0 ─▶ as usual
-//	     └▶ repeats − 1 ─▶ a connection made after the first GOAWAY has room: there
-//	                    └▶ none has: kept, and in the next picker counted in repeats again
+//	Pick ─▶ none is expected, and the RPC is not kept ─▶ as usual
+//	     └▶ else ─▶ a fresh connection, made after the GOAWAY, has room: there
+//	             └▶ none has: kept; the next picker knows it again
 //
 // gRPC calls Done, and Pick for the next attempt, one after the other in one goroutine, but
-// a pick does not tell which RPC it is for. Others may come between the two, so for each
+// that pick does not tell which RPC it is for. Others may come between the two, so for each
 // that ended the next two picks are taken for repeats. The pool ends this, and publishes, as
-// soon as no connection is on its way, and after about two handshakes: see Gate.EndRepeats.
+// soon as no connection is on its way, and some time after the last GOAWAY.
 
 // GoAways counts the connections of one endpoint on which a GOAWAY came. The first opens a
-// window, which the pool closes: connections that were dialled
-// within it are fresh. While there is none all are.
+// window, which the pool closes. While there is none all connections are fresh; in a window
+// those are that the pool calls so.
 type GoAways struct {
 	n      atomic.Uint32
 	opened atomic.Uint32 // what n was when the window opened, with the one that did; or 0
@@ -34,17 +35,14 @@ type GoAways struct {
 // Count returns how many there were.
 func (g *GoAways) Count() uint32 { return g.n.Load() }
 
-// Open reports whether there is a window.
-func (g *GoAways) Open() bool { return g.opened.Load() != 0 }
+// Opened returns the count with which the window opened, 0 if there is none.
+func (g *GoAways) Opened() uint32 { return g.opened.Load() }
 
 // Close ends the window.
 func (g *GoAways) Close() { g.opened.Store(0) }
 
-// Of says of which endpoint the connection is, and that it was dialled when dialled
-// GOAWAYs had come from there. It comes before the first picker that has l.
-func (l *Load) Of(endpoint *GoAways, dialled uint32) {
-	l.goAways, l.madeAt = endpoint, dialled
-}
+// Of says of which endpoint the connection is. It comes before the first picker that has l.
+func (l *Load) Of(endpoint *GoAways) { l.goAways = endpoint }
 
 // GoAway says that the server takes no more RPCs on the connection, and how many it took.
 // It must be called before gRPC learns of it: from here on the connection gets none, and
@@ -63,21 +61,58 @@ func (l *Load) GoAway(took int) {
 // GoneAway reports whether that was said.
 func (l *Load) GoneAway() bool { return l.goneAway.Load() }
 
-// Fresh reports whether the connection was dialled within the window.
-func (l *Load) Fresh() bool { return l.madeAt >= l.goAways.opened.Load() }
+// Freshen calls the connection fresh in the window that opened with this count.
+func (l *Load) Freshen(opened uint32) { l.freshIn.Store(opened) }
 
-func (g *Gate) expectRepeat() { g.repeats.Add(2) }
+// Fresh reports whether repeats may go to the connection.
+func (l *Load) Fresh() bool {
+	opened := l.goAways.Opened()
+	return opened == 0 || l.freshIn.Load() == opened
+}
+
+// repeats are the RPCs of a pool that a GOAWAY ended.
+type repeats struct {
+	expected atomic.Int64 // picks to come that are taken for repeats
+	kept     atomic.Int64 // RPCs that wait for a fresh connection; one that was cancelled counts
+	keys     sync.Map     // of those, by the channel of their context, which stays that of all their picks
+}
+
+func (g *Gate) expectRepeat() { g.repeats.expected.Add(2) }
+
+// Kept returns how many RPCs are kept for a fresh connection.
+func (g *Gate) Kept() int { return int(g.repeats.kept.Load()) }
 
 // Repeats reports whether picks are taken for repeats, or RPCs are kept for being some.
-func (g *Gate) Repeats() bool { return g.repeats.Load() > 0 || g.Kept() > 0 }
+func (g *Gate) Repeats() bool { return g.repeats.expected.Load() > 0 || g.repeats.kept.Load() > 0 }
 
-// EndRepeats makes all RPCs be picked as usual again. It comes between Open and the
-// publication of the picker that is built then, or those that are kept stay so.
-func (g *Gate) EndRepeats() { g.repeats.Store(0) }
+// EndRepeats makes all RPCs be picked as usual again. A publication must follow, or those
+// that are kept stay so.
+func (g *Gate) EndRepeats() {
+	g.repeats.expected.Store(0)
+	g.repeats.kept.Store(0)
+	g.repeats.keys.Clear()
+}
+
+// isRepeat reports whether a pick is for an RPC that is kept, or taken for a repeat.
+func (g *Gate) isRepeat(info balancer.PickInfo) bool {
+	r := &g.repeats
+	if r.kept.Load() > 0 {
+		if _, kept := r.keys.LoadAndDelete(info.Ctx.Done()); kept {
+			r.kept.Add(-1)
+			return true
+		}
+	}
+	for n := r.expected.Load(); n > 0; n = r.expected.Load() {
+		if r.expected.CompareAndSwap(n, n-1) {
+			return true
+		}
+	}
+	return false
+}
 
 // repeat picks for an RPC that is taken for a repeat: the least loaded of the fresh
 // connections.
-func (p *pool) repeat() (balancer.PickResult, error) {
+func (p *pool) repeat(info balancer.PickInfo) (balancer.PickResult, error) {
 	for range p.conns { // a racing pick may have been sooner
 		if c := p.leastOf(0, func(c *conn) bool { return c.Fresh() && c.takes() }); c == nil {
 			break
@@ -85,12 +120,8 @@ func (p *pool) repeat() (balancer.PickResult, error) {
 			return c.result, nil
 		}
 	}
-	p.crowd.kept.Add(1)
-	// The next picker may be published already, and this one's kept RPCs counted: then
-	// this RPC was not among them, and counts itself.
-	if p.gate.crowd.Load() != p.crowd && takeOne(&p.crowd.kept) {
-		p.gate.repeats.Add(1)
-	}
+	p.gate.repeats.keys.Store(info.Ctx.Done(), true)
+	p.gate.repeats.kept.Add(1)
 	call(p.gate.Pressure)
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }
@@ -104,14 +135,4 @@ func (p *pool) leastOf(start int, will func(*conn) bool) (least *conn) {
 		}
 	}
 	return least
-}
-
-// takeOne takes one from a count, unless that is 0: racing picks must not take it below.
-func takeOne(count *atomic.Int64) bool {
-	for n := count.Load(); n > 0; n = count.Load() {
-		if count.CompareAndSwap(n, n-1) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,7 +1,7 @@
 package picker
 
 import (
-	"sync"
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +24,7 @@ func restart(t *testing.T) *restarting {
 	}
 	r.publish(r.old...)
 	for r.old[0].InFlight() < 4 {
-		_, _ = r.picker.Pick(balancer.PickInfo{})
+		r.pick()
 	}
 	r.old[0].GoAway(1)
 	return r
@@ -32,7 +32,8 @@ func restart(t *testing.T) *restarting {
 
 func (r *restarting) connect() *Load {
 	l := NewLoad(r.gate)
-	l.Of(&r.from, r.from.Count())
+	l.Of(&r.from)
+	l.Freshen(r.from.Opened())
 	return l
 }
 
@@ -47,22 +48,29 @@ func (r *restarting) publish(loads ...*Load) {
 // refuse ends an RPC that the server did not take; gRPC is about to repeat it.
 func (r *restarting) refuse() { r.old[0].done(balancer.DoneInfo{Err: errUnavailable, BytesSent: true}) }
 
-// pick reports whether an RPC found a connection.
-func (r *restarting) pick() bool {
-	_, err := r.picker.Pick(balancer.PickInfo{})
-	if err != nil {
-		require.ErrorIs(r, err, balancer.ErrNoSubConnAvailable)
+// rpc is one, which may pick several times; it reports whether it found a connection.
+func (r *restarting) rpc() func() bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.Cleanup(cancel)
+	return func() bool {
+		_, err := r.picker.Pick(balancer.PickInfo{Ctx: ctx})
+		if err != nil {
+			require.ErrorIs(r, err, balancer.ErrNoSubConnAvailable)
+		}
+		return err == nil
 	}
-	return err == nil
 }
+
+func (r *restarting) pick() bool { return r.rpc()() }
 
 // Guards: `l.gate.expectRepeat()` in ended, and isRepeat in each picker.
 func TestARefusedRPCWaitsForAConnectionMadeAfterwardsAndOthersGoOn(t *testing.T) {
 	r := restart(t)
 	require.True(t, r.pick(), "an RPC of another caller")
 	r.refuse()
-	require.False(t, r.pick())
-	require.False(t, r.pick(), "which of two it is, is not known")
+	first, second := r.rpc(), r.rpc()
+	require.False(t, first())
+	require.False(t, second(), "which of two it is, is not known")
 	for range 10 {
 		require.True(t, r.pick(), "all others")
 	}
@@ -70,14 +78,14 @@ func TestARefusedRPCWaitsForAConnectionMadeAfterwardsAndOthersGoOn(t *testing.T)
 
 	fresh := r.connect()
 	r.publish(append(r.old[1:], fresh)...)
-	require.True(t, r.pick())
-	require.True(t, r.pick())
+	require.True(t, first())
+	require.True(t, second())
 	require.Equal(t, 2, fresh.InFlight(), "both")
 	require.False(t, r.gate.Repeats())
 	require.Zero(t, r.gate.Kept())
 }
 
-// Guards: `l.madeAt >= l.goAways.opened.Load()` in Fresh, CompareAndSwap in GoAway. Or where
+// Guards: CompareAndSwap in GoAway. Or where
 // one GOAWAY follows the other no connection would ever be fresh.
 func TestAConnectionMadeAfterTheFirstGoAwayIsFreshForTheNext(t *testing.T) {
 	r := restart(t)
@@ -106,36 +114,26 @@ func TestAConnectionMadeAfterTheFirstOfTwoGoAwaysIsFresh(t *testing.T) {
 	require.Equal(t, 1, fresh.InFlight())
 }
 
-// Guards: `old.kept.Swap(0)` in Open.
-func TestKeptRPCsAreKeptAcrossAPublicationThatBringsNothing(t *testing.T) {
-	r := restart(t)
-	r.refuse()
-	require.False(t, r.pick())
-	for range 5 {
-		r.publish(r.old[1:]...)
-		require.False(t, r.pick())
-	}
-}
-
 // Guards: EndRepeats.
 func TestThePoolEndsTheWait(t *testing.T) {
 	r := restart(t)
 	r.refuse()
-	require.False(t, r.pick())
+	kept := r.rpc()
+	require.False(t, kept())
 	require.True(t, r.gate.Repeats())
-	r.publish(r.old[1:]...)
 	r.gate.EndRepeats()
+	r.publish(r.old[1:]...)
 	require.False(t, r.gate.Repeats())
-	require.True(t, r.pick())
+	require.True(t, kept())
 }
 
 // Guards: Close.
 func TestAConnectionThatHasOutlivedTheOthersIsAsGoodAsAFreshOne(t *testing.T) {
 	r := restart(t)
-	require.True(t, r.from.Open())
+	require.NotZero(t, r.from.Opened())
 	r.refuse()
 	r.from.Close()
-	require.False(t, r.from.Open())
+	require.Zero(t, r.from.Opened())
 	require.True(t, r.pick())
 }
 
@@ -158,7 +156,7 @@ func TestWhatARetiredConnectionRefusesGoesToAny(t *testing.T) {
 	r.from.Close()
 	r.old[1].Drain()
 	r.old[1].GoAway(0)
-	require.False(t, r.from.Open())
+	require.Zero(t, r.from.Opened())
 }
 
 // Guards: that GoAway sets the draining bit.
@@ -187,30 +185,24 @@ func TestAGoAwayThatTookAnRPCIsProof(t *testing.T) {
 	require.True(t, taken.Served())
 }
 
-// A pick may count itself in a picker whose time is over: before the next one took over
-// what it kept, or after. Its RPC waits for the next one either way, and is known there.
+// A publication makes all that are kept pick again, and other RPCs pick at the same time.
 //
-// Guards: takeOne in repeat.
-func TestNoKeptRPCIsForgottenBetweenTwoPickers(t *testing.T) {
+// Guards: LoadAndDelete in isRepeat.
+func TestAnRPCThatIsKeptIsKnownAgainWhoeverPicksBefore(t *testing.T) {
 	r := restart(t)
-	const rpcs = 1000
-	for range rpcs / 2 {
-		r.old[0].reserve()
-		r.refuse() // two each
+	r.refuse()
+	kept := r.rpc()
+	require.False(t, kept())
+	require.False(t, r.pick(), "taken for another")
+	r.publish(r.old[1:]...)
+	for range 10 {
+		require.True(t, r.pick())
 	}
-	var picking sync.WaitGroup
-	old := r.picker
-	for range 4 {
-		picking.Go(func() {
-			for range rpcs / 4 {
-				_, _ = old.Pick(balancer.PickInfo{})
-			}
-		})
-	}
-	for range 50 {
-		r.gate.Open(Terms{})
-	}
-	picking.Wait()
-	r.gate.Open(Terms{})
-	require.EqualValues(t, rpcs, r.gate.repeats.Load())
+	require.False(t, kept())
+	fresh := r.connect()
+	r.publish(append(r.old[1:], fresh)...)
+	require.True(t, r.pick())
+	before := fresh.InFlight()
+	require.True(t, kept())
+	require.Equal(t, before+1, fresh.InFlight())
 }

@@ -26,9 +26,9 @@ type roundRobin struct {
 	next atomic.Uint64 // never wraps: there the turns would not be exact
 }
 
-func (p *roundRobin) Pick(balancer.PickInfo) (balancer.PickResult, error) {
-	if p.isRepeat() {
-		return p.repeat()
+func (p *roundRobin) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
+	if p.gate.Repeats() && p.gate.isRepeat(info) {
+		return p.repeat(info)
 	}
 	return p.any(int(p.next.Add(1) % uint64(len(p.conns))))
 }

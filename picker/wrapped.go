@@ -37,8 +37,8 @@ type wrappedPicker struct {
 }
 
 func (p *wrappedPicker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
-	if p.isRepeat() {
-		return p.repeat()
+	if p.gate.Repeats() && p.gate.isRepeat(info) {
+		return p.repeat(info)
 	}
 	res, err := p.Picker.Pick(info)
 	if err != nil {
