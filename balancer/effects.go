@@ -69,7 +69,9 @@ func (p *pool) applyLocked(fx effects, now time.Time) {
 		if s.sub.load != nil {
 			p.judgeRequestsLocked(s, now)
 		}
-		p.drainedLocked(s)
+		if !s.left.IsZero() { // by the clock: what is empty leaves and is shut down at one and the same now
+			drainMetric.Record(p.recorder, time.Since(s.left).Seconds(), p.target)
+		}
 		p.shutdownLocked(s, nil)
 	}
 	if fx.resolve {

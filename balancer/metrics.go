@@ -8,66 +8,26 @@ import (
 	"github.com/grpc-subpool/subpool/picker"
 )
 
-// The labels of the metrics.
-const (
-	targetLabel  = "grpc.target"
-	stateLabel   = "subpool.state"
-	reasonLabel  = "subpool.reason"
-	outcomeLabel = "subpool.outcome"
-)
-
 // The metrics, as gRFC A79 has them: registered here, recorded on whatever the
 // application gave to the channel, off unless it asks for them. Connections and
 // attempts as such are gRPC's to count (gRFC A94).
 var (
-	subchannelsMetric = stats.RegisterInt64UpDownCount(stats.MetricDescriptor{
-		Name:        "subpool.subchannels",
-		Description: "Subchannels of the pool, by what each is doing.",
-		Unit:        "{subchannel}",
-		Labels:      []string{targetLabel, stateLabel},
-	})
-	openedMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
-		Name:        "subpool.connections.opened",
-		Description: "Connections made, by why: start, growth, or why the one before left.",
-		Unit:        "{connection}",
-		Labels:      []string{targetLabel, reasonLabel},
-	})
-	retiredMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
-		Name:        "subpool.connections.retired",
-		Description: "Connections that left service, by why.",
-		Unit:        "{connection}",
-		Labels:      []string{targetLabel, reasonLabel},
-	})
-	renewalsFailedMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
-		Name:        "subpool.renewals.failed",
-		Description: "Attempts to replace a connection that failed; the old one stayed.",
-		Unit:        "{attempt}",
-		Labels:      []string{targetLabel},
-	})
-	growthMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
-		Name:        "subpool.growth",
-		Description: "Subchannels that were added because the demand called for them.",
-		Unit:        "{subchannel}",
-		Labels:      []string{targetLabel},
-	})
-	fullMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
-		Name:        "subpool.calls.full",
-		Description: "RPCs that found every connection full: held for a dial, queued in a connection, or refused.",
-		Unit:        "{call}",
-		Labels:      []string{targetLabel, outcomeLabel},
-	})
-	cutMetric = stats.RegisterInt64Count(stats.MetricDescriptor{
-		Name:        "subpool.calls.cut",
-		Description: "RPCs in flight on connections that were cut after drainTimeout.",
-		Unit:        "{call}",
-		Labels:      []string{targetLabel},
-	})
-	limitMetric = stats.RegisterInt64Gauge(stats.MetricDescriptor{
-		Name:        "subpool.stream_limit",
-		Description: "Streams that the server allows on the connection with the fewest; -1 if there is no such limit any more.",
-		Unit:        "{stream}",
-		Labels:      []string{targetLabel},
-	})
+	subchannelsMetric = stats.RegisterInt64UpDownCount(described("subpool.subchannels", "{subchannel}",
+		"Subchannels of the pool, by what each is doing.", "subpool.state"))
+	openedMetric = stats.RegisterInt64Count(described("subpool.connections.opened", "{connection}",
+		"Connections made, by why: start, growth, or why the one before left.", "subpool.reason"))
+	retiredMetric = stats.RegisterInt64Count(described("subpool.connections.retired", "{connection}",
+		"Connections that left service, by why.", "subpool.reason"))
+	renewalsFailedMetric = stats.RegisterInt64Count(described("subpool.renewals.failed", "{attempt}",
+		"Attempts to replace a connection that failed; the old one stayed."))
+	growthMetric = stats.RegisterInt64Count(described("subpool.growth", "{subchannel}",
+		"Subchannels that were added because the demand called for them."))
+	fullMetric = stats.RegisterInt64Count(described("subpool.calls.full", "{call}",
+		"RPCs that found every connection full: held for a dial, queued in a connection, or refused.", "subpool.outcome"))
+	cutMetric = stats.RegisterInt64Count(described("subpool.calls.cut", "{call}",
+		"RPCs in flight on connections that were cut after drainTimeout."))
+	limitMetric = stats.RegisterInt64Gauge(described("subpool.stream_limit", "{stream}",
+		"Streams that the server allows on the connection with the fewest; -1 if there is no such limit any more."))
 	drainMetric = stats.RegisterFloat64Histo(stats.MetricDescriptor{
 		Name:        "subpool.connections.drain_duration",
 		Description: "How long retired connections took to finish their RPCs.",
@@ -76,6 +36,14 @@ var (
 		Bounds:      []float64{0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600},
 	})
 )
+
+const targetLabel = "grpc.target"
+
+// described is a metric with these labels, and the target's.
+func described(name, unit, description string, labels ...string) stats.MetricDescriptor {
+	labels = append([]string{targetLabel}, labels...)
+	return stats.MetricDescriptor{Name: name, Unit: unit, Description: description, Labels: labels}
+}
 
 // Metrics returns the names of all metrics of the policy.
 func Metrics() (names []string) {
@@ -161,47 +129,39 @@ func (p *pool) recordSubchannelsLocked(now [closed]int) {
 }
 
 func (p *pool) countLocked(t tally) {
+	if t == (tally{}) {
+		return
+	}
 	r := &p.report
 	for why := range reasons {
-		if n := t.opened[why]; n > 0 {
-			r.opened[why] += n
-			openedMetric.Record(p.recorder, int64(n), p.target, why.String())
-		}
-		if n := t.went[why]; n > 0 {
-			r.went[why] += n
-			retiredMetric.Record(p.recorder, int64(n), p.target, why.String())
-		}
+		p.addLocked(&r.opened[why], t.opened[why], openedMetric, why.String())
+		p.addLocked(&r.went[why], t.went[why], retiredMetric, why.String())
 	}
 	r.failed += t.failed
-	if n := t.renewalsFailed; n > 0 {
-		r.renewalsFailed += n
-		renewalsFailedMetric.Record(p.recorder, int64(n), p.target)
-	}
-	if n := t.grown; n > 0 {
-		r.grown += n
-		growthMetric.Record(p.recorder, int64(n), p.target)
-	}
+	p.addLocked(&r.renewalsFailed, t.renewalsFailed, renewalsFailedMetric)
+	p.addLocked(&r.grown, t.grown, growthMetric)
 }
 
 // countFullLocked takes what the pickers have counted.
 func (p *pool) countFullLocked() {
 	p.report.nextCount = time.Time{}
 	queued, refused := p.gate.TakeFull()
-	p.recordFullLocked(&p.report.queued, queued, "queued")
-	p.recordFullLocked(&p.report.refused, refused, "refused")
+	p.addLocked(&p.report.queued, queued, fullMetric, "queued")
+	p.addLocked(&p.report.refused, refused, fullMetric, "refused")
 }
 
-func (p *pool) recordFullLocked(total *int, n int, outcome string) {
+// addLocked adds n to a total, and to its metric.
+func (p *pool) addLocked(total *int, n int, metric *stats.Int64CountHandle, labels ...string) {
 	if n > 0 {
 		*total += n
-		fullMetric.Record(p.recorder, int64(n), p.target, outcome)
+		metric.Record(p.recorder, int64(n), append([]string{p.target}, labels...)...)
 	}
 }
 
 // countHeldLocked counts the RPCs that are held and have not been counted.
 func (p *pool) countHeldLocked() {
 	if waiting := p.gate.Waiting(); waiting > p.report.carried {
-		p.recordFullLocked(&p.report.held, waiting-p.report.carried, "held")
+		p.addLocked(&p.report.held, waiting-p.report.carried, fullMetric, "held")
 		p.report.carried = waiting
 	}
 }
@@ -225,14 +185,6 @@ func startsOf(loads []*picker.Load) (n uint32) {
 		n += l.Starts()
 	}
 	return n
-}
-
-// drainedLocked takes the time that s took to drain, if it did. It looks at the clock
-// again: what is empty already leaves and is shut down at one and the same now.
-func (p *pool) drainedLocked(s *slot) {
-	if !s.left.IsZero() {
-		drainMetric.Record(p.recorder, time.Since(s.left).Seconds(), p.target)
-	}
 }
 
 // shownLimit is a limit as metrics and snapshots show it.

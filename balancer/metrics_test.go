@@ -131,7 +131,7 @@ func TestAnRPCThatIsHeldForLongIsCountedOnce(t *testing.T) {
 
 // In real time: in a bubble no time passes between two looks at the clock.
 //
-// Guards: `time.Since` in drainedLocked. A sum that falls is a restart to Prometheus.
+// Guards: `time.Since` in applyLocked. A sum that falls is a restart to Prometheus.
 func TestAConnectionThatIsEmptyDrainsInNoLessThanNoTime(t *testing.T) {
 	r := harness.NewRecorder()
 	s := harness.Start(t, harness.Options{})
