@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -98,10 +99,7 @@ func (e *endpoint) plan(now time.Time) (do effects) {
 		e.slots = append(e.slots, s)
 	}
 	e.elect(now)
-	for _, s := range e.slots {
-		if s.phase != dialing {
-			continue
-		}
+	for s := range e.those(dialing) {
 		if lane, ok := s.race.start(now); ok {
 			do.dial = append(do.dial, dial{s, lane})
 		}
@@ -145,9 +143,8 @@ func (e *endpoint) deadline(now time.Time) (at time.Time, ok bool) {
 		if s.phase == dialing && s.race.started < len(s.race.lanes) {
 			consider(s.race.nextAt)
 		}
-		if !s.connected() {
-			continue
-		}
+	}
+	for s := range e.connected() {
 		if t, expires := s.expiry(e.cfg, s.keeps); expires {
 			consider(t)
 		}
@@ -182,16 +179,27 @@ func (e *endpoint) state() connectivity.State {
 	return connectivity.Connecting
 }
 
-func (e *endpoint) has(p phase) bool { return e.count(p) > 0 }
-
-func (e *endpoint) count(p phase) (n int) {
-	for _, s := range e.slots {
-		if s.phase == p {
-			n++
+// those goes through the slots that are in these phases.
+func (e *endpoint) those(are ...phase) iter.Seq[*slot] {
+	return func(yield func(*slot) bool) {
+		for _, s := range e.slots {
+			if slices.Contains(are, s.phase) && !yield(s) {
+				return
+			}
 		}
+	}
+}
+
+func (e *endpoint) connected() iter.Seq[*slot] { return e.those(checking, ready) }
+
+func (e *endpoint) count(are ...phase) (n int) {
+	for range e.those(are...) {
+		n++
 	}
 	return n
 }
+
+func (e *endpoint) has(p phase) bool { return e.count(p) > 0 }
 
 func without(slots []*slot, s *slot) []*slot {
 	return slices.DeleteFunc(slots, func(o *slot) bool { return o == s })

@@ -46,14 +46,12 @@ func (p *pool) publishLocked(now time.Time) {
 		for _, s := range e.leaving {
 			leaving = append(leaving, s.sub.load)
 		}
-		for _, s := range e.slots {
-			if s.phase == ready {
-				serving = append(serving, s)
-				next.loads = append(next.loads, s.sub.load)
-				s.sub.load.Doubt(s.doubted)
-				if s.doubted {
-					next.doubt = append(next.doubt, s.sub.load)
-				}
+		for s := range e.those(ready) {
+			serving = append(serving, s)
+			next.loads = append(next.loads, s.sub.load)
+			s.sub.load.Doubt(s.doubted)
+			if s.doubted {
+				next.doubt = append(next.doubt, s.sub.load)
 			}
 		}
 		next.hold = next.hold || e.holds(now)

@@ -126,12 +126,9 @@ func (e *endpoint) lose(s *slot, now time.Time) {
 }
 
 // recycle makes every connection that there is now, or that is being made, due.
-func (e *endpoint) recycle() (connections int) {
+func (e *endpoint) recycle() int {
 	for _, s := range e.slots {
 		s.stale = true
-		if s.connected() {
-			connections++
-		}
 	}
-	return connections
+	return e.count(checking, ready)
 }

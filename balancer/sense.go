@@ -68,10 +68,7 @@ func (s *slot) watchHealth(changed func()) *healthNote {
 // stream limit, silence.
 func (p *pool) senseLocked(now time.Time) {
 	for _, e := range p.endpoints {
-		for _, s := range e.slots {
-			if !s.connected() {
-				continue
-			}
+		for s := range e.connected() {
 			if st := s.sub.health.Load(); st != nil && e.checked(s, st.ConnectivityState) && s.unwell {
 				if p.connErr = st.ConnectionError; p.connErr == nil {
 					p.connErr = errEjected

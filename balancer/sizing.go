@@ -70,12 +70,7 @@ func (w *window) clip(demand int) {
 }
 
 // peak returns the largest demand in the window.
-func (w *window) peak() (most int) {
-	for _, n := range w.peaks {
-		most = max(most, n)
-	}
-	return most
-}
+func (w *window) peak() int { return slices.Max(w.peaks[:]) }
 
 // noLimit stands for the stream limit of a server that has none, or of which none
 // is known.
@@ -110,7 +105,7 @@ func (e *endpoint) adopt(cfg *config.Config, now time.Time) {
 // end idle ones, and to make it again nobody asks, unless the others are too few.
 func (e *endpoint) lostUnused() {
 	called := sizeFor(e.cfg, max(e.window.peaks[0], e.window.peaks[1]), e.limit)
-	n := max(called, e.count(checking)+e.count(ready))
+	n := max(called, e.count(checking, ready))
 	if most := outgrows(e.cfg, n, e.limit); most > 0 {
 		e.window.clip(most - 1)
 	}
@@ -125,12 +120,10 @@ func (e *endpoint) keep() {
 	if e.awake && e.window.peak() == 0 {
 		called = max(called, 1) // that one stays for as long as other endpoints are used
 	}
-	var connected []*slot
 	for _, s := range e.slots {
-		if s.keeps = true; s.connected() {
-			connected = append(connected, s)
-		}
+		s.keeps = true
 	}
+	connected := slices.Collect(e.connected())
 	// One whose successor has come stays among them, so that it is the one to leave.
 	n := called + max(0, len(connected)-size)
 	if size <= called || n >= len(connected) {
@@ -158,10 +151,7 @@ func (e *endpoint) called() int { return sizeFor(e.cfg, e.window.peaks[0], e.lim
 func (e *endpoint) learn(now time.Time) {
 	least, connected := noLimit, false
 	e.barred = true
-	for _, s := range e.slots {
-		if !s.connected() {
-			continue
-		}
+	for s := range e.connected() {
 		connected = true
 		if s.places(s.limit) > 0 {
 			e.barred = false
@@ -207,10 +197,8 @@ func (e *endpoint) dials(now time.Time) (any bool) {
 func (e *endpoint) grows() bool {
 	most := outgrows(e.cfg, e.size(), e.limit)
 	places := 0
-	for _, s := range e.slots {
-		if s.phase == ready {
-			places += s.places(s.limit)
-		}
+	for s := range e.those(ready) {
+		places += s.places(s.limit)
 	}
 	return most > 0 && places+1 >= most && !e.barred && e.failures == 0 && !e.has(resting)
 }
@@ -219,10 +207,7 @@ func (e *endpoint) grows() bool {
 // wait outside for one of them.
 func (e *endpoint) sample(now time.Time, held int, load func(*slot) (inFlight int, starts uint32)) {
 	demand, used := held, false
-	for _, s := range e.slots {
-		if !s.connected() {
-			continue
-		}
+	for s := range e.connected() {
 		inFlight, starts := load(s)
 		if inFlight > 0 || starts != s.runs {
 			s.used, s.runs, used = now, starts, true

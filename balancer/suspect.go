@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -35,7 +36,7 @@ func (x *silence) ended(received uint64, now time.Time, than time.Duration) (lon
 // then picked only if no other can be. A server that never answers looks the same,
 // so cases become rarer, up to one in maxCaseGap.
 func (e *endpoint) suspect(s *slot, now time.Time) bool {
-	if !s.connected() || e.removed || now.Before(e.nextCase) || e.doubts() != nil {
+	if !s.connected() || e.removed || now.Before(e.nextCase) || slices.ContainsFunc(e.slots, func(o *slot) bool { return o.doubted }) {
 		return false
 	}
 	if now.Sub(e.nextCase) > maxCaseGap {
@@ -48,20 +49,10 @@ func (e *endpoint) suspect(s *slot, now time.Time) bool {
 	return true
 }
 
-// doubts returns the slot that makes the present case, if any.
-func (e *endpoint) doubts() *slot {
-	for _, s := range e.slots {
-		if s.doubted {
-			return s
-		}
-	}
-	return nil
-}
-
 // trust ends the case without a verdict: no other connection can be made, so it is
 // the server.
 func (e *endpoint) trust() {
-	if s := e.doubts(); s != nil {
+	for _, s := range e.slots {
 		s.doubted = false
 	}
 }

@@ -67,10 +67,8 @@ func (e *endpoint) noteLimit(now time.Time) {
 		return
 	}
 	is, connected := noLimit, false
-	for _, s := range e.slots {
-		if s.connected() {
-			is, connected = min(is, s.limit), true
-		}
+	for s := range e.connected() {
+		is, connected = min(is, s.limit), true
 	}
 	e.heard = e.heard || connected
 	if !connected || is == e.allows {

@@ -73,10 +73,7 @@ func (p *pool) settleLocked(now time.Time) {
 func (p *pool) watchLocked() {
 	for _, e := range p.endpoints {
 		margin := e.margin()
-		for _, s := range e.slots {
-			if s.phase != ready {
-				continue
-			}
+		for s := range e.those(ready) {
 			if margin == 0 {
 				s.sub.load.Watch(0)
 				continue
