@@ -81,7 +81,7 @@ type endpointOf struct {
 
 func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	target := userInfo.ReplaceAllString(opts.Target.String(), "://…@")
-	p := &pool{cc: cc, opts: opts, target: target, recorder: cc.MetricsRecorder(), since: time.Now()}
+	p := &pool{cc: cc, opts: opts, target: target, recorder: cc.MetricsRecorder(), since: time.Now(), published: &publication{state: connectivity.Idle}}
 	for _, s := range []*signal{&p.news, &p.pressure, &p.roused, &p.full} {
 		s.wake = p.wake
 	}

@@ -30,7 +30,7 @@ func (slowCredentials) RequireTransportSecurity() bool { return false }
 // The hardest hour of a connection: some RPCs wait for a stream behind the
 // limit, some fetch credentials, and one holds the connection open for ever.
 //
-// Guards: `empty(s) && s.emptied()` in endpoint.reap. Shut down at once
+// Guards: `empty(s)` in endpoint.reap. Shut down at once
 // after the publication instead, an RPC is stranded behind a long stream until
 // its deadline, in every run.
 func TestNoRPCIsLostOrStrandedWhileConnectionsAreRenewed(t *testing.T) {

@@ -23,11 +23,9 @@ func (e *endpoint) up(s *slot, lane int, now time.Time) bool {
 func (e *endpoint) checked(s *slot, health connectivity.State) (changed bool) {
 	switch health {
 	case connectivity.Ready:
-		if s.healthy() {
-			e.down = false
-			return true
-		}
-		return false
+		changed = s.healthy()
+		e.down = e.down && !changed
+		return changed
 	case connectivity.TransientFailure:
 		e.trust() // it may be the successor
 		return s.ail(true)
@@ -78,8 +76,7 @@ func (e *endpoint) lost(s *slot, lane int, now time.Time) (flapped bool) {
 		return false
 	}
 	if s.phase == closed {
-		e.leaving = without(e.leaving, s)
-		e.gone = append(e.gone, s)
+		e.close(s)
 		return false
 	}
 	s.eager = !flapped || connected && e.failures == 0 // once, as a plain channel would

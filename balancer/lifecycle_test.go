@@ -132,7 +132,7 @@ func TestConnectOpensAllSubchannelsSideBySide(t *testing.T) {
 	})
 }
 
-// Guards: `conns[s.won().sc] = …` in readySCs; the first READY subchannel
+// Guards: `conns[s.won().sc] = …` in pickerLocked; the first READY subchannel
 // alone would serve everything.
 func TestRPCsSpreadOverAllSubchannels(t *testing.T) {
 	story(t, `{"size":6}`, harness.Options{Handle: taking(10 * time.Millisecond)}, func(t *testing.T, c client) {

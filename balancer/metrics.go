@@ -172,10 +172,8 @@ func (p *pool) countHeldLocked() {
 // more, but not fewer: those that come while as many give up are not counted.
 func (p *pool) carryHeldLocked(next *publication) {
 	p.countHeldLocked()
-	if p.published != nil {
-		started := max(0, int(int32(startsOf(p.published.loads)-p.published.starts))) // an undo takes some back
-		p.report.carried = max(p.gate.Waiting(), p.report.carried-started)
-	}
+	started := max(0, int(int32(startsOf(p.published.loads)-p.published.starts))) // an undo takes some back
+	p.report.carried = max(p.gate.Waiting(), p.report.carried-started)
 	next.starts = startsOf(next.loads)
 }
 

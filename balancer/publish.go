@@ -26,7 +26,7 @@ type publication struct {
 }
 
 func (a *publication) equal(b *publication) bool {
-	return a != nil && a.state == b.state && a.picker == b.picker && a.err == b.err && a.hold == b.hold &&
+	return a.state == b.state && a.picker == b.picker && a.err == b.err && a.hold == b.hold &&
 		a.bound == b.bound && slices.Equal(a.loads, b.loads) && slices.Equal(a.doubt, b.doubt)
 }
 
@@ -80,19 +80,15 @@ func (p *pool) publishLocked(now time.Time) {
 func (p *pool) pickerLocked(serving []*slot, err error) balancer.Picker {
 	switch p.published.state {
 	case connectivity.Ready:
-		return picker.Builder(p.published.picker).Build(base.PickerBuildInfo{ReadySCs: readySCs(serving)})
+		conns := make(map[balancer.SubConn]base.SubConnInfo, len(serving))
+		for _, s := range serving {
+			conns[s.won().sc] = base.SubConnInfo{Address: s.sub.addr}
+		}
+		return picker.Builder(p.published.picker).Build(base.PickerBuildInfo{ReadySCs: conns})
 	case connectivity.TransientFailure:
 		return base.NewErrPicker(err)
 	}
 	return waking{&p.roused}
-}
-
-func readySCs(serving []*slot) map[balancer.SubConn]base.SubConnInfo {
-	conns := make(map[balancer.SubConn]base.SubConnInfo, len(serving))
-	for _, s := range serving {
-		conns[s.won().sc] = base.SubConnInfo{Address: s.sub.addr}
-	}
-	return conns
 }
 
 // releasesLocked reports whether held RPCs must pick again because places came
@@ -122,23 +118,12 @@ func (s waking) Pick(balancer.PickInfo) (balancer.PickResult, error) {
 // CONNECTING if any is, else IDLE if any sleeps, for an RPC would wake it, else
 // TRANSIENT_FAILURE.
 func aggregate(endpoints []*endpointOf) connectivity.State {
-	state := connectivity.TransientFailure
-	for _, e := range endpoints {
-		if e.removed {
-			continue
-		}
-		switch e.state() {
-		case connectivity.Ready:
-			return connectivity.Ready
-		case connectivity.Connecting:
-			state = connectivity.Connecting
-		case connectivity.Idle:
-			if state != connectivity.Connecting {
-				state = connectivity.Idle
-			}
+	for _, state := range []connectivity.State{connectivity.Ready, connectivity.Connecting, connectivity.Idle} {
+		if slices.ContainsFunc(endpoints, func(e *endpointOf) bool { return !e.removed && e.state() == state }) {
+			return state
 		}
 	}
-	return state
+	return connectivity.TransientFailure
 }
 
 // failureLocked says why no connection is READY. The causes go in as text: a

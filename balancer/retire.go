@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -12,7 +13,7 @@ func (e *endpoint) renewals(now time.Time) (n int) {
 	if e.size() == 0 {
 		return 0
 	}
-	for _, s := range e.slots {
+	for s := range e.connected() {
 		if s.due(e.cfg, now) {
 			n++
 		}
@@ -23,8 +24,8 @@ func (e *endpoint) renewals(now time.Time) (n int) {
 // urgent returns how many renewals cannot wait for what drains: of a connection that is
 // not well, takes no more, or was asked to be replaced. They are made one at a time.
 func (e *endpoint) urgent() int {
-	for _, s := range e.slots {
-		if s.connected() && (s.doubted || s.stale || s.unwell || s.spent()) {
+	for s := range e.connected() {
+		if s.doubted || s.stale || s.unwell || s.spent() {
 			return 1
 		}
 	}
@@ -40,15 +41,7 @@ func (e *endpoint) retireSurplus(now time.Time) {
 	if serving > size {
 		soonest := slices.Clone(e.slots)
 		slices.SortStableFunc(soonest, func(a, b *slot) int {
-			if dueA, dueB := a.due(e.cfg, now), b.due(e.cfg, now); dueA != dueB {
-				return first(dueA)
-			}
-			if a.doubted != b.doubted {
-				return first(a.doubted)
-			}
-			atA, _ := a.expiry(e.cfg, true)
-			atB, _ := b.expiry(e.cfg, true)
-			return atA.Compare(atB)
+			return cmp.Or(first(a.due(e.cfg, now), b.due(e.cfg, now)), first(a.doubted, b.doubted), e.expiresFirst(a, b))
 		})
 		for _, s := range soonest {
 			if serving > size && s.phase == ready {
@@ -65,11 +58,21 @@ func (e *endpoint) retireSurplus(now time.Time) {
 	}
 }
 
-func first(a bool) int {
-	if a {
+// first puts what is so before what is not.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
 		return -1
 	}
 	return 1
+}
+
+func (e *endpoint) expiresFirst(a, b *slot) int {
+	atA, _ := a.expiry(e.cfg, true)
+	atB, _ := b.expiry(e.cfg, true)
+	return atA.Compare(atB)
 }
 
 // cutOff closes the slots that have drained for too long.
@@ -95,10 +98,9 @@ func (e *endpoint) reap(empty func(*slot) bool) {
 
 // close ends a slot that drains.
 func (e *endpoint) close(s *slot) {
-	if s.emptied() {
-		e.leaving = without(e.leaving, s)
-		e.gone = append(e.gone, s)
-	}
+	s.emptied()
+	e.leaving = without(e.leaving, s)
+	e.gone = append(e.gone, s)
 }
 
 // discard retires s. A probe takes gRPC's backoff with it, so the wait is counted

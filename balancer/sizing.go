@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -130,12 +131,7 @@ func (e *endpoint) keep() {
 		return
 	}
 	slices.SortStableFunc(connected, func(a, b *slot) int {
-		if wellA, wellB := a.well(), b.well(); wellA != wellB {
-			return first(wellA)
-		}
-		atA, _ := a.expiry(e.cfg, true)
-		atB, _ := b.expiry(e.cfg, true)
-		return atB.Compare(atA)
+		return cmp.Or(first(a.well(), b.well()), e.expiresFirst(b, a))
 	})
 	for _, s := range connected[n:] {
 		s.keeps = false

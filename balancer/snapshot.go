@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/grpc/connectivity"
-
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/inspect"
 )
@@ -42,7 +40,8 @@ func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
 	p.countFullLocked()
 	shown := inspect.Pool{
 		Target:    p.target,
-		State:     connectivity.Idle.String(),
+		State:     p.published.state.String(),
+		Error:     p.published.err,
 		At:        now,
 		Since:     p.since,
 		Settings:  config.Default(), // until the resolver has answered
@@ -53,9 +52,6 @@ func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
 	}
 	if p.cfg != nil {
 		shown.Settings = *p.cfg
-	}
-	if p.published != nil {
-		shown.State, shown.Error = p.published.state.String(), p.published.err
 	}
 	for _, e := range p.endpoints {
 		shown.Endpoints = append(shown.Endpoints, e.snapshot(now))

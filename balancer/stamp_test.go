@@ -105,7 +105,7 @@ func TestAnEndpointThatIsListedTwiceHasTheLargerSize(t *testing.T) {
 	})
 }
 
-// Guards: `state = connectivity.Idle` in aggregate: RPCs must not fail while an
+// Guards: `connectivity.Idle` in aggregate: RPCs must not fail while an
 // endpoint sleeps that could carry them.
 func TestAnEndpointThatSleepsServesWhenAStampedOneCannot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

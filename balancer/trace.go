@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/inspect"
@@ -189,16 +188,12 @@ func (p *pool) noteFailureLocked(s *slot, addr resolver.Address, err error, now 
 
 // noteStateLocked says that gRPC is told another state.
 func (p *pool) noteStateLocked(next *publication, now time.Time) {
-	was := connectivity.Idle
-	if p.published != nil {
-		was = p.published.state
-	}
-	if was == next.state {
+	if p.published.state == next.state {
 		return
 	}
 	p.noteLocked(now, note{
 		what: "state",
-		why:  fmt.Sprintf("%v→%v", was, next.state),
+		why:  fmt.Sprintf("%v→%v", p.published.state, next.state),
 		err:  strings.TrimPrefix(next.err, "subpool: "+p.target+": "),
 	})
 }
