@@ -45,7 +45,7 @@ func (p *pool) sweepLocked(now time.Time) {
 			p.sayGoodbyeLocked(c.wire)
 			return true
 		}
-		if at, ok := p.cutAt(c); ok && !now.Before(at) {
+		if at := p.cutAt(c); !at.IsZero() && !now.Before(at) {
 			p.noteCutLocked(c.load.InFlight(), now)
 			p.shutdowns.Go(c.wire.Cut) // an application's connection may take its time to close
 			return true
@@ -54,12 +54,12 @@ func (p *pool) sweepLocked(now time.Time) {
 	})
 }
 
-// cutAt returns when a connection that is nobody's is cut for the RPCs that it has.
-func (p *pool) cutAt(c connection) (at time.Time, ok bool) {
+// cutAt returns when a connection that is nobody's is cut for the RPCs that it has; zero if never.
+func (p *pool) cutAt(c connection) time.Time {
 	if p.cfg == nil || p.cfg.DrainTimeout == 0 || p.closed {
-		return time.Time{}, false
+		return time.Time{}
 	}
-	return c.left.Add(p.cfg.DrainTimeout), true
+	return c.left.Add(p.cfg.DrainTimeout)
 }
 
 func (p *pool) noteCutLocked(rpcs int, now time.Time) {

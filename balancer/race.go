@@ -1,6 +1,9 @@
 package balancer
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // headStart is how long one address is tried alone before the next one joins in
 // (gRFC A61).
@@ -71,11 +74,4 @@ func (r *race) win(i int) {
 	r.winner = i
 }
 
-func (r *race) any(l lane) bool {
-	for _, o := range r.lanes {
-		if o == l {
-			return true
-		}
-	}
-	return false
-}
+func (r *race) any(l lane) bool { return slices.Contains(r.lanes, l) }

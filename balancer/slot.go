@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"slices"
 	"time"
 )
 
@@ -150,11 +151,9 @@ func (s *slot) retire() bool {
 func (s *slot) emptied() bool { return s.move(closed, draining) }
 
 func (s *slot) move(to phase, from ...phase) bool {
-	for _, f := range from {
-		if s.phase == f {
-			s.phase = to
-			return true
-		}
+	fits := slices.Contains(from, s.phase)
+	if fits {
+		s.phase = to
 	}
-	return false
+	return fits
 }

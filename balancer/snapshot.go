@@ -91,6 +91,7 @@ func (p *pool) totalsLocked() inspect.Totals {
 
 func (e *endpointOf) snapshot(now time.Time) inspect.Endpoint {
 	shown := inspect.Endpoint{
+		Addresses:   addrsOf(e.addr),
 		Removed:     e.removed,
 		State:       e.state().String(),
 		MinSize:     e.cfg.MinSize,
@@ -101,9 +102,6 @@ func (e *endpointOf) snapshot(now time.Time) inspect.Endpoint {
 		Limit:       shownLimit(e.allows),
 		Subchannels: []inspect.Subchannel{},
 		Budget:      e.budget(),
-	}
-	for _, a := range e.addr.Addresses {
-		shown.Addresses = append(shown.Addresses, a.Addr)
 	}
 	for _, s := range slices.Concat(e.slots, e.leaving) {
 		shown.Subchannels = append(shown.Subchannels, s.snapshot(e.cfg, now))

@@ -45,7 +45,8 @@ func (e *endpoint) suspect(s *slot, now time.Time) bool {
 	e.caseGap = min(max(2*e.caseGap, e.cfg.UnresponsiveTimeout), maxCaseGap)
 	e.nextCase = now.Add(e.caseGap)
 	s.doubted = true
-	e.warn("suspected", "subchannel %d has answered nothing for %v, and is replaced", s.order, e.cfg.UnresponsiveTimeout)
+	e.note("suspected", "subchannel %d has answered nothing for %v, and is replaced", s.order, e.cfg.UnresponsiveTimeout)
+	e.notes[len(e.notes)-1].warn = true
 	return true
 }
 

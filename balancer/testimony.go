@@ -15,12 +15,9 @@ func (p *pool) testimonyLocked() witness.Pool {
 	}
 	for _, e := range p.endpoints {
 		w := witness.Endpoint{
-			ID: weak.Make(&e.endpoint), Removed: e.removed, Size: e.size(), MaxSize: e.cfg.MaxSize,
+			ID: weak.Make(&e.endpoint), Addresses: addrsOf(e.addr), Removed: e.removed, Size: e.size(), MaxSize: e.cfg.MaxSize,
 			Subchannels: len(e.slots), Ready: e.count(ready), Draining: len(e.leaving), Failures: e.failures,
 			Urged: e.urged, Shown: e.budget(),
-		}
-		for _, a := range e.addr.Addresses {
-			w.Addresses = append(w.Addresses, a.Addr)
 		}
 		for _, s := range slices.Concat(e.slots, e.leaving) {
 			w.InFlight += s.inFlight()

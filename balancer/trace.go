@@ -22,11 +22,6 @@ func (e *endpoint) note(what, format string, args ...any) {
 	e.notes = append(e.notes, note{what: what, why: fmt.Sprintf(format, args...)})
 }
 
-func (e *endpoint) warn(what, format string, args ...any) {
-	e.note(what, format, args...)
-	e.notes[len(e.notes)-1].warn = true
-}
-
 // noteSize says why another size is wanted.
 func (e *endpoint) noteSize(was, size, base int) {
 	peak, limit := e.window.peak(), fmt.Sprint("limit ", e.limit)
@@ -166,12 +161,13 @@ func (p *pool) hearLocked(now time.Time) {
 }
 
 // nameOf is what an endpoint is called in words.
-func nameOf(e resolver.Endpoint) string {
-	var addrs []string
+func nameOf(e resolver.Endpoint) string { return strings.Join(addrsOf(e), " or ") }
+
+func addrsOf(e resolver.Endpoint) (addrs []string) {
 	for _, a := range e.Addresses {
 		addrs = append(addrs, a.Addr)
 	}
-	return strings.Join(addrs, " or ")
+	return addrs
 }
 
 // noteFailureLocked keeps why RPCs will fail if no connection is left: err is why s could

@@ -194,9 +194,7 @@ func (p *pool) armLocked(now time.Time) {
 	consider(p.report.nextCount)
 	consider(p.nextRelease)
 	for _, c := range p.former {
-		if at, ok := p.cutAt(c); ok {
-			consider(at)
-		}
+		consider(p.cutAt(c))
 	}
 	p.timer.Stop()
 	if !next.IsZero() {

@@ -39,12 +39,16 @@ type Terms struct {
 
 // Waiting returns how many RPCs the present picker holds. It overestimates: a
 // cancelled one is not seen to go.
-func (g *Gate) Waiting() int {
+func (g *Gate) Waiting() int { return int(g.present().waiting.Load()) }
+
+func (g *Gate) present() *crowd {
 	if c := g.crowd.Load(); c != nil {
-		return int(c.waiting.Load())
+		return c
 	}
-	return 0
+	return &noCrowd
 }
+
+var noCrowd crowd // never written
 
 // Open starts a new crowd. It comes before a new picker is built, and not while one is:
 // when that is published each held RPC picks again, and is counted again if it is held again.
@@ -56,10 +60,7 @@ func (g *Gate) Open(terms Terms) {
 // room counts places that came free, and tells the pool of the first one and when
 // they are enough.
 func (g *Gate) room(places int64) {
-	c := g.crowd.Load()
-	if c == nil {
-		return
-	}
+	c := g.present()
 	waiting := c.waiting.Load()
 	if waiting == 0 {
 		return
@@ -73,10 +74,7 @@ func (g *Gate) room(places int64) {
 // Freed reports whether places came free that held RPCs may take, and whether so
 // many that it is worth a publication at once.
 func (g *Gate) Freed() (some, many bool) {
-	c := g.crowd.Load()
-	if c == nil {
-		return false, false
-	}
+	c := g.present()
 	waiting, freed := c.waiting.Load(), c.freed.Load()
 	return waiting > 0 && freed > 0, waiting > 0 && freed >= enough(waiting)
 }

@@ -4,17 +4,7 @@ import (
 	"math/rand/v2"
 
 	"google.golang.org/grpc/balancer"
-	"google.golang.org/grpc/balancer/base"
 )
-
-type leastInFlightBuilder struct{}
-
-func (leastInFlightBuilder) Build(info base.PickerBuildInfo) balancer.Picker {
-	if len(info.ReadySCs) == 0 {
-		return base.NewErrPicker(balancer.ErrNoSubConnAvailable)
-	}
-	return &leastInFlight{poolOf(info)}
-}
 
 // leastInFlight takes the less loaded of two connections drawn at random: near
 // the spread of a full scan at a cost that does not grow with the pool, and

@@ -27,8 +27,18 @@ const (
 )
 
 var builders = map[string]base.PickerBuilder{
-	LeastInFlight: leastInFlightBuilder{},
-	RoundRobin:    roundRobinBuilder{},
+	LeastInFlight: builder(func(p pool) balancer.Picker { return &leastInFlight{p} }),
+	RoundRobin:    builder(newRoundRobin),
+}
+
+// A builder makes a picker of some connections.
+type builder func(pool) balancer.Picker
+
+func (b builder) Build(info base.PickerBuildInfo) balancer.Picker {
+	if len(info.ReadySCs) == 0 {
+		return base.NewErrPicker(balancer.ErrNoSubConnAvailable)
+	}
+	return b(poolOf(info))
 }
 
 // Register makes b available as the picker name of the settings. The pickers
@@ -133,14 +143,11 @@ func (p *pool) reserve(start int) *conn {
 	if c := p.leastOf(start, (*conn).takes); c != nil && c.reserve() {
 		return c
 	}
-	for i := range p.conns { // other picks were sooner
-		if c := &p.conns[i]; c.reserve() {
-			return c
-		}
-	}
-	for i := range p.doubtful {
-		if c := &p.doubtful[i]; c.reserve() {
-			return c
+	for _, conns := range [][]conn{p.conns, p.doubtful} { // other picks were sooner
+		for i := range conns {
+			if c := &conns[i]; c.reserve() {
+				return c
+			}
 		}
 	}
 	return nil

@@ -93,14 +93,12 @@ func (f *frames) fill(p []byte, size int) []byte {
 // begin reads the header of a frame.
 func (f *frames) begin() {
 	h := f.part
-	f.have = 0
+	f.have, f.unit = 0, 0
 	f.left = uint32(h[0])<<16 | uint32(h[1])<<8 | uint32(h[2])
 	switch {
 	case h[3] == settingsFrame && h[4]&ackFlag == 0:
 		f.unit = settingSize
 	case h[3] == goAwayFrame:
 		f.unit = goAwaySize
-	default:
-		f.unit = 0
 	}
 }
