@@ -92,12 +92,6 @@ func (l *Load) ended(info balancer.DoneInfo) {
 	}
 }
 
-// isTrouble reports whether a server in trouble ends RPCs in this way.
-func isTrouble(code codes.Code) bool {
-	return code == codes.Unavailable || code == codes.Internal || code == codes.Unknown ||
-		code == codes.ResourceExhausted || code == codes.DeadlineExceeded || code == codes.DataLoss
-}
-
 // Served reports whether the server answered any RPC, in whatever way, or said that it
 // took one.
 func (l *Load) Served() bool { return l.served.Load() }
@@ -115,8 +109,7 @@ func (l *Load) Doubt(on bool) {
 	}
 }
 
-// Drain makes every later pick of this connection fail. Pickers that still hold
-// it take another.
+// Drain makes every later pick of this connection fail: pickers that hold it take another.
 func (l *Load) Drain() { l.word.Or(drainingBit) }
 
 // Drained reports whether the connection drains and carries no RPC. Once that was

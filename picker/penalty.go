@@ -1,6 +1,16 @@
 package picker
 
-import "time"
+import (
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+// isTrouble reports whether a server in trouble ends RPCs in this way.
+func isTrouble(code codes.Code) bool {
+	return code == codes.Unavailable || code == codes.Internal || code == codes.Unknown ||
+		code == codes.ResourceExhausted || code == codes.DeadlineExceeded || code == codes.DataLoss
+}
 
 // cost is what least_in_flight compares: the RPCs in flight, and for a while
 // those that failed. It is split so that the compiler inlines the usual case.
