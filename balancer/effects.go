@@ -69,7 +69,7 @@ func (p *pool) applyLocked(fx effects, now time.Time) {
 		if s.sub.load != nil {
 			p.judgeRequestsLocked(s, now)
 		}
-		if !s.left.IsZero() { // by the clock: what is empty leaves and is shut down at one and the same now
+		if !s.left.IsZero() { // by the clock: what is empty already leaves and is shut down at one now
 			drainMetric.Record(p.recorder, time.Since(s.left).Seconds(), p.target)
 		}
 		p.shutdownLocked(s, nil)

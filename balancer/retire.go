@@ -13,7 +13,7 @@ func (e *endpoint) renewals(now time.Time) (n int) {
 	if e.size() == 0 {
 		return 0
 	}
-	for s := range e.connected() {
+	for _, s := range e.slots {
 		if s.due(e.cfg, now) {
 			n++
 		}
@@ -69,6 +69,7 @@ func first(a, b bool) int {
 	return 1
 }
 
+// expiresFirst puts what would be due sooner, if nobody used it, before the others.
 func (e *endpoint) expiresFirst(a, b *slot) int {
 	atA, _ := a.expiry(e.cfg, true)
 	atB, _ := b.expiry(e.cfg, true)
