@@ -72,38 +72,47 @@ func (l *Load) Fresh() bool {
 
 // repeats are the RPCs of a pool that a GOAWAY ended.
 type repeats struct {
-	expected atomic.Int64 // picks to come that are taken for repeats
-	kept     atomic.Int64 // RPCs that wait for a fresh connection; one that was cancelled counts
-	keys     sync.Map     // of those, by the channel of their context, which stays that of all their picks
+	// counts holds in its low half the picks to come that are taken for repeats, in its high
+	// half the RPCs that wait for a fresh connection; one that was cancelled counts. They
+	// share a word, for each pick looks at it.
+	counts atomic.Uint64
+	// kept has the latter, by the channel of their context, which is that of all their picks.
+	kept sync.Map
 }
 
-func (g *Gate) expectRepeat() { g.repeats.expected.Add(2) }
+const oneKept = 1 << 32
+
+func (g *Gate) expectRepeat() { g.repeats.counts.Add(2) }
 
 // Kept returns how many RPCs are kept for a fresh connection.
-func (g *Gate) Kept() int { return int(g.repeats.kept.Load()) }
+func (g *Gate) Kept() int { return int(g.repeats.counts.Load() >> 32) }
 
 // Repeats reports whether picks are taken for repeats, or RPCs are kept for being some.
-func (g *Gate) Repeats() bool { return g.repeats.expected.Load() > 0 || g.repeats.kept.Load() > 0 }
+func (g *Gate) Repeats() bool { return g.repeats.counts.Load() > 0 }
 
 // EndRepeats makes all RPCs be picked as usual again. A publication must follow, or those
 // that are kept stay so.
 func (g *Gate) EndRepeats() {
-	g.repeats.expected.Store(0)
-	g.repeats.kept.Store(0)
-	g.repeats.keys.Clear()
+	g.repeats.counts.Store(0)
+	g.repeats.kept.Clear()
 }
 
 // isRepeat reports whether a pick is for an RPC that is kept, or taken for a repeat.
 func (g *Gate) isRepeat(info balancer.PickInfo) bool {
 	r := &g.repeats
-	if r.kept.Load() > 0 {
-		if _, kept := r.keys.LoadAndDelete(info.Ctx.Done()); kept {
-			r.kept.Add(-1)
-			return true
-		}
+	if _, kept := r.kept.LoadAndDelete(info.Ctx.Done()); kept {
+		r.take(oneKept)
+		return true
 	}
-	for n := r.expected.Load(); n > 0; n = r.expected.Load() {
-		if r.expected.CompareAndSwap(n, n-1) {
+	return r.take(1)
+}
+
+// take takes one of a kind from the counts, unless there is none: EndRepeats may have come
+// between.
+func (r *repeats) take(one uint64) bool {
+	mask := one * (oneKept - 1)
+	for n := r.counts.Load(); n&mask != 0; n = r.counts.Load() {
+		if r.counts.CompareAndSwap(n, n-one) {
 			return true
 		}
 	}
@@ -120,8 +129,8 @@ func (p *pool) repeat(info balancer.PickInfo) (balancer.PickResult, error) {
 			return c.result, nil
 		}
 	}
-	p.gate.repeats.keys.Store(info.Ctx.Done(), true)
-	p.gate.repeats.kept.Add(1)
+	p.gate.repeats.kept.Store(info.Ctx.Done(), true)
+	p.gate.repeats.counts.Add(oneKept)
 	call(p.gate.Pressure)
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }
