@@ -68,7 +68,7 @@ const (
 	repeatWithin = 500 * time.Millisecond
 	// freshAfter is how long a connection must live to be fresh: one that is dialled just
 	// when a server restarts may still be taken by the old process.
-	freshAfter = 20 * time.Millisecond
+	freshAfter = 5 * time.Millisecond
 	// lateRepeats is how long after that repeats may still come.
 	lateRepeats = 50 * time.Millisecond
 )

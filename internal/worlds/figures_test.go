@@ -57,7 +57,8 @@ func (f *figures) note(r *rpc, code codes.Code, err error, took, at time.Duratio
 		if f.failed == nil {
 			f.failed = make(map[codes.Code]int)
 		}
-		if r.short && code == codes.DeadlineExceeded {
+		// Credentials that meet the deadline end the RPC as Unauthenticated.
+		if r.short && (code == codes.DeadlineExceeded || code == codes.Unauthenticated) {
 			f.late++
 		}
 		if f.failed[code]++; f.example == "" {

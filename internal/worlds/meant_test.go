@@ -48,10 +48,14 @@ var meant = []difference{
 		name: "kept open",
 		when: func(w *World) bool { return !w.FewDials && w.shortest() > 0 },
 		dials: func(w *World, f *figures) int {
-			least, _ := w.sizes()
-			return int(f.lasted/w.shortest()+1) * least * len(w.Servers)
+			least, most := w.sizes()
+			n := int(f.lasted/w.shortest()+1) * least
+			if least < most { // idleTimeout ÷ 8 is 30 s
+				n += len(w.Callers) * int(30*time.Second/w.shortest()+1) * most
+			}
+			return n * len(w.Servers)
 		},
-		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC",
+		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for",
 	},
 	{
 		name: "flow on",
