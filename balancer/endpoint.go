@@ -89,6 +89,7 @@ func (e *endpoint) plan(now time.Time) (do effects) {
 	for len(e.slots) > size+e.renewals(now) { // discarding a due one leaves fewer
 		e.discard(e.leastUseful(), now)
 	}
+	e.inherit(size)
 	// An endpoint that already drains a pool's worth starts no more renewals, but for one
 	// at a time that cannot wait.
 	renewals := min(e.renewals(now), max(e.urgent(), e.cfg.MaxSize-len(e.leaving)))

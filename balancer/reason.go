@@ -125,6 +125,20 @@ func (e *endpoint) lose(s *slot, now time.Time) {
 	e.note("lost", "subchannel %d %s, after %v%s", s.order, how, ago(s.since, now), s.ended)
 }
 
+// inherit looks after successors whose predecessor was lost before they connected:
+// they are what takes the lost one's place.
+func (e *endpoint) inherit(size int) {
+	successors := len(e.slots) - size
+	for _, s := range e.slots {
+		if s.connected() || !s.renews() {
+			continue
+		}
+		if successors--; successors < 0 {
+			s.why = forLoss
+		}
+	}
+}
+
 // recycle makes every connection that there is now, or that is being made, due.
 func (e *endpoint) recycle() int {
 	for _, s := range e.slots {

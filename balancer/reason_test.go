@@ -157,6 +157,21 @@ func TestARenewalThatFailsIsCountedAndOthersAreNot(t *testing.T) {
 	require.Empty(t, s.left())
 }
 
+// Guards: endpoint.inherit.
+func TestTheSuccessorOfALostConnectionIsNoRenewal(t *testing.T) {
+	s := tell(t, `{"size":1,"maxLifetime":"1m"}`)
+	s.connect()
+	s.pass(time.Minute)
+	successor := s.in(dialing)[0]
+	require.Equal(t, forAge, successor.why)
+	s.lost(s.slots[0], 0, s.now)
+	s.settle()
+	require.Equal(t, forLoss, successor.why)
+	s.fail(successor, 0)
+	require.Equal(t, 1, s.failed)
+	require.Zero(t, s.renewalsFailed)
+}
+
 // Guards: `s.stale = …, false` in slot.dial.
 func TestAConnectionThatIsMadeAfterARecycleStays(t *testing.T) {
 	s := tell(t, `{"size":1,"maxLifetime":"0s"}`)

@@ -170,7 +170,7 @@ func TestARenewalThatFailsIsCounted(t *testing.T) {
 
 func TestRPCsThatFindEverythingFullAreCounted(t *testing.T) {
 	const name = "subpool.calls.full"
-	opts := harness.Options{Handle: forever, DialTime: time.Second, Server: twoStreams}
+	opts := harness.Options{Handle: forever, DialTime: 900 * time.Millisecond, Server: twoStreams}
 	scenario(t, `{"minSize":1,"maxSize":2,"maxPending":3}`, opts, func(t *testing.T, c client) {
 		c.wait(time.Second)
 		c.begin(2)
