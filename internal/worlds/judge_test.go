@@ -102,6 +102,11 @@ func (w *World) broken(f *figures) (broken []string) {
 	if o := w.Own; o.Ended > 0 && f.good() < o.Ended {
 		say("own: %d RPCs, promised are %d at least", f.good(), o.Ended)
 	}
+	for at := range max(0, len(f.done)-1) {
+		if w.Own.Steady && f.low(at) {
+			say("own: window %d has %d RPCs, the mean is %.0f", at, f.done[at], f.mean())
+		}
+	}
 	if o := w.Own; o.Slowest > 0 && f.slowest > o.Slowest {
 		say("own: an RPC took %v, promised is %v at most", f.slowest, o.Slowest)
 	}

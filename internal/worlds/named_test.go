@@ -73,6 +73,7 @@ func restarts() (all []namedWorld) {
 				Servers: times(3, Server{}), Latency: ms, Dial: dial, Warm: 3 * sec, Setting: size(9),
 				Callers: []Callers{{For: 2*sec + 2*dial, Loop: 20, Pause: 10 * ms, Takes: 5 * ms}},
 				Events:  []Event{{At: 500 * ms, What: End, Bye: Final}},
+				Own:     Own{Steady: true},
 			}
 			name := fmt.Sprintf("one of three servers restarts, dial %v", dial)
 			if rolling {

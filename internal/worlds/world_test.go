@@ -39,6 +39,7 @@ type Own struct {
 	Connections int  // at a time, at most
 	Gone        bool // from memory, after the end
 	Rush        int  // dials within 100 ms after the callers began, at most
+	Steady      bool // no 100 ms have less than half of the mean
 }
 
 // A Server has habits.
