@@ -44,7 +44,8 @@ func startSick(t *testing.T, opts harness.Options) *sick {
 
 // watched is a channel to the servers in virtual time, with outlier detection as
 // the parent of subpool: an endpoint is ejected for ten seconds, then for twenty, if
-// more than half of its RPCs failed within a second.
+// more than half of its RPCs failed within a second. Two are enough to tell: a connection
+// that fails RPCs gets few.
 func watched(t *testing.T, settings string, all ...*sick) *grpc.ClientConn {
 	t.Helper()
 	r := manual.NewBuilderWithScheme("servers")
@@ -57,7 +58,7 @@ func watched(t *testing.T, settings string, all ...*sick) *grpc.ClientConn {
 	r.InitialState(state)
 	serviceConfig := fmt.Sprintf(`{"loadBalancingConfig":[{"outlier_detection_experimental":{
 		"interval":"1s", "baseEjectionTime":"10s", "maxEjectionPercent":100,
-		"failurePercentageEjection":{"threshold":50,"enforcementPercentage":100,"minimumHosts":1,"requestVolume":5},
+		"failurePercentageEjection":{"threshold":50,"enforcementPercentage":100,"minimumHosts":1,"requestVolume":2},
 		"childPolicy":[{"subpool":%s}]}}]}`, settings)
 	cc, err := grpc.NewClient("servers:///all", append(all[0].DialOptions(serviceConfig), grpc.WithResolvers(r),
 		grpc.WithContextDialer(func(ctx context.Context, name string) (net.Conn, error) { return byName[name].Dial(ctx, name) }))...)
