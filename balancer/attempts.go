@@ -91,7 +91,7 @@ func (e *endpoint) forgive(now time.Time) {
 	}
 }
 
-// retry allows one attempt now, for somebody asks; the backoff begins anew.
+// retry allows one attempt now, for an RPC or Connect asks for it; the backoff begins anew.
 func (e *endpoint) retry() { e.retryAt, e.failures = time.Time{}, min(e.failures, 1) }
 
 // roundFailed reports that the endpoint has nothing and little to hope for: all

@@ -16,7 +16,7 @@ const (
 	forIdle                    // it was silent
 	forAge                     // its life has ended
 	forSilence                 // it answered nothing
-	forRequests                // it has carried as many RPCs as the server takes on one, or nearly
+	forRequests                // it has carried as many RPCs as the server takes on one
 	forRecycle                 // somebody asked for it
 	forShrinking               // one more than are wanted
 	forSettings                // one more than maxSize allows now

@@ -103,7 +103,7 @@ func (e *endpoint) adopt(cfg *config.Config, now time.Time) {
 }
 
 // lostUnused forgets demand of old when a connection is lost that carried nothing: servers
-// end idle ones, and to make it again nobody asks, unless the others are too few.
+// end idle ones, and it is made again only where the others are too few.
 func (e *endpoint) lostUnused() {
 	called := sizeFor(e.cfg, max(e.window.peaks[0], e.window.peaks[1]), e.limit)
 	n := max(called, e.count(checking, ready))

@@ -81,7 +81,7 @@ func (w *Wire) Closed() bool { return w.closed.Load() }
 
 // Cut closes the connection without a word to anybody. It is the raw one that is
 // closed, for TLS would first try to say goodbye. gRPC then finds it broken.
-// Where gRPC gave the connection up during its handshake, nobody else calls Close of w.
+// Where gRPC gave the connection up during its handshake, Close of w is not called.
 func (w *Wire) Cut() {
 	_ = w.raw.Close()
 	w.closed.Store(true)
