@@ -13,7 +13,9 @@ import (
 
 	grpcbalancer "google.golang.org/grpc/balancer"
 
+	"github.com/grpc-subpool/subpool/balancer"
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/settings"
 	"github.com/grpc-subpool/subpool/picker"
 	"github.com/grpc-subpool/subpool/resolver"
 )
@@ -43,7 +45,7 @@ func Explain(input string) (Explanation, error) {
 	switch {
 	case err != nil:
 	case js != nil:
-		e.Config, given, e.Ignored, err = config.Parse(js)
+		e.Config, given, e.Ignored, err = settings.Parse(js)
 	default:
 		var target resolver.Target
 		target, err = resolver.Parse(input)
@@ -68,7 +70,7 @@ func policyOf(input string) (json.RawMessage, error) {
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(js, &fields); err != nil {
-		return js, nil // config.Parse says what is wrong
+		return js, nil // settings.Parse says what is wrong
 	}
 	isServiceConfig := false
 	var service struct {
@@ -89,7 +91,7 @@ func policyOf(input string) (json.RawMessage, error) {
 			return nil, errors.New("subpool: loadBalancingConfig: each entry must name one policy")
 		}
 		for name, settings := range policy {
-			if name == config.Name {
+			if name == balancer.Name {
 				return settings, nil
 			}
 			if grpcbalancer.Get(name) != nil {
@@ -97,7 +99,7 @@ func policyOf(input string) (json.RawMessage, error) {
 			}
 		}
 	}
-	if service.LoadBalancingConfig == nil && service.LoadBalancingPolicy == config.Name {
+	if service.LoadBalancingConfig == nil && service.LoadBalancingPolicy == balancer.Name {
 		return json.RawMessage(`{}`), nil
 	}
 	return nil, errors.New("subpool: loadBalancingConfig does not name subpool")
@@ -110,7 +112,7 @@ func settingsOf(c Config, given []string) (all []Setting) {
 	values := make(map[string]json.RawMessage)
 	js, _ := c.MarshalJSON() // it was checked
 	_ = json.Unmarshal(js, &values)
-	for _, name := range config.Names() {
+	for _, name := range settings.Names() {
 		if name == "size" { // it is minSize and maxSize by now
 			continue
 		}
@@ -177,7 +179,7 @@ func (e Explanation) Fleet(clients, endpoints int) Fleet {
 	f := Fleet{
 		Resting:      pools * c.MinSize,
 		Busy:         pools * c.MaxSize,
-		Most:         pools * (2*c.MaxSize + config.Budget(c.MaxSize)),
+		Most:         pools * (2*c.MaxSize + settings.Budget(c.MaxSize)),
 		RestartDials: pools * min(c.MaxSize, max(1, c.MinSize)),
 	}
 	life := c.MaxLifetime

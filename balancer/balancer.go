@@ -15,6 +15,7 @@ import (
 
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/inspect"
+	"github.com/grpc-subpool/subpool/internal/settings"
 	"github.com/grpc-subpool/subpool/internal/wire"
 	"github.com/grpc-subpool/subpool/picker"
 )
@@ -111,7 +112,7 @@ func (p *pool) UpdateClientConnState(s balancer.ClientConnState) error {
 	}
 	now := time.Now()
 	if p.cfg != nil && *p.cfg != *cfg {
-		p.noteLocked(now, note{what: "settings", why: "new settings: " + cfg.Diff(*p.cfg)})
+		p.noteLocked(now, note{what: "settings", why: "new settings: " + settings.Diff(*p.cfg, *cfg)})
 	}
 	p.cfg, p.resolverErr = cfg, nil
 	p.silenceAfter.Store(int64(cfg.UnresponsiveTimeout))

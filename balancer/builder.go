@@ -19,12 +19,12 @@ import (
 	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/serviceconfig"
 
-	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/settings"
 	"github.com/grpc-subpool/subpool/picker"
 )
 
 // Name is the name of the policy in a service config.
-const Name = config.Name
+const Name = "subpool"
 
 var logger = grpclog.Component("subpool")
 
@@ -43,7 +43,7 @@ func (builder) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balance
 // the field, the value and the bound. Fields that it does not know are ignored,
 // as the interface asks, but logged once.
 func (builder) ParseConfig(js json.RawMessage) (serviceconfig.LoadBalancingConfig, error) {
-	cfg, _, unknown, err := config.Parse(js)
+	cfg, _, unknown, err := settings.Parse(js)
 	if err == nil {
 		err = picker.Check(cfg.Picker)
 	}
@@ -53,7 +53,7 @@ func (builder) ParseConfig(js json.RawMessage) (serviceconfig.LoadBalancingConfi
 		return nil, err
 	}
 	for _, name := range unknown {
-		warnOnce("unknown setting %.64q is ignored; known are %s", name, strings.Join(config.Names(), ", "))
+		warnOnce("unknown setting %.64q is ignored; known are %s", name, strings.Join(settings.Names(), ", "))
 	}
 	return &cfg, nil
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/connectivity"
 
-	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
 // A story tells an endpoint what happens and shows what it does. Draws are 0:
@@ -20,14 +20,14 @@ type story struct {
 	did effects // since the last look
 }
 
-func tell(t *testing.T, settings string) *story {
-	cfg, _, _, err := config.Parse([]byte(settings))
+func tell(t *testing.T, js string) *story {
+	cfg, _, _, err := settings.Parse([]byte(js))
 	require.NoError(t, err)
 	order := 0
 	e := &endpoint{addresses: 1, limit: noLimit, allows: noLimit, cfg: &cfg, random: func() float64 { return 0.5 }}
 	e.cfg.LifetimeJitter = 0
 	e.awake = true
-	if !strings.Contains(settings, "idleTimeout") {
+	if !strings.Contains(js, "idleTimeout") {
 		e.cfg.IdleTimeout = 0
 	}
 	e.newSlot = func() *slot { order++; return &slot{order: order} }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
 // A storm drives an endpoint with random events and checks after each plan what
@@ -123,7 +124,7 @@ func (s *storm) check() {
 	require.GreaterOrEqual(s, s.count(ready), min(wasReady, size), "subpool itself never takes READY below the size")
 	require.LessOrEqual(s, s.count(ready), size)
 	require.GreaterOrEqual(s, len(s.slots), size)
-	require.LessOrEqual(s, len(s.slots), size+config.Budget(size), "connections ≤ size + budget")
+	require.LessOrEqual(s, len(s.slots), size+settings.Budget(size), "connections ≤ size + budget")
 	s.dropped += max(0, s.lastSize-size)
 	s.lastSize = size
 	require.LessOrEqual(s, len(s.leaving), maxSize+s.dropped, "draining ≤ maxSize + dropped by shrinking")

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
 // left returns how many connections have left service, by why.
@@ -198,7 +198,7 @@ func TestARecycleReplacesAllThatThereAreAndNoMore(t *testing.T) {
 	s.want(dialing, 1+2)
 	for range 20 {
 		s.connect()
-		require.LessOrEqual(t, len(s.slots), 20+config.Budget(20))
+		require.LessOrEqual(t, len(s.slots), 20+settings.Budget(20))
 		require.GreaterOrEqual(t, s.count(ready), 19)
 		s.finish()
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
 func TestALifeIsShortenedByItsDraw(t *testing.T) {
@@ -60,7 +61,7 @@ func TestAConnectionProvesItselfInASecondOrInItsWholeLife(t *testing.T) {
 
 func TestTheBudgetIsATenthAtLeastOne(t *testing.T) {
 	for size, want := range map[int]int{0: 1, 1: 1, 9: 1, 10: 1, 19: 1, 20: 2, 1024: 102} {
-		assert.Equal(t, want, config.Budget(size), "size %d", size)
+		assert.Equal(t, want, settings.Budget(size), "size %d", size)
 	}
 }
 

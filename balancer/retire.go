@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
 // renewals returns how many slots are due, within the budget.
@@ -18,7 +18,7 @@ func (e *endpoint) renewals(now time.Time) (n int) {
 			n++
 		}
 	}
-	return min(n, config.Budget(e.size()))
+	return min(n, settings.Budget(e.size()))
 }
 
 // urgent returns how many renewals cannot wait for what drains: of a connection that is

@@ -8,6 +8,7 @@ import (
 
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/inspect"
+	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
 // Snapshot implements inspect.Source.
@@ -114,7 +115,7 @@ func (e *endpointOf) snapshot(now time.Time) inspect.Endpoint {
 func (e *endpoint) budget() inspect.Budget {
 	return inspect.Budget{
 		Connections:     len(e.slots) - e.count(idle) - e.count(resting) + len(e.leaving),
-		MostConnections: e.cfg.MaxSize + config.Budget(e.size()) + len(e.leaving),
+		MostConnections: e.cfg.MaxSize + settings.Budget(e.size()) + len(e.leaving),
 		Draining:        len(e.leaving),
 	}
 }

@@ -1,5 +1,5 @@
-// Package config holds the settings of the subpool policy: their names,
-// defaults and bounds, and the one way from JSON to a checked [Config].
+// Package config holds the settings of the subpool policy: their names, defaults and
+// bounds, and how they are written as JSON.
 package config
 
 import (
@@ -11,9 +11,6 @@ import (
 
 	"google.golang.org/grpc/serviceconfig"
 )
-
-// Name is the name of the policy and of the target scheme.
-const Name = "subpool"
 
 // Bounds and fixed values of the settings.
 const (
@@ -33,40 +30,40 @@ type Config struct {
 
 	// MinSize is the number of subchannels always kept open, 0 to MaxSize;
 	// 1 by default. With 0 the pool sleeps when nobody uses it.
-	MinSize int
+	MinSize int `json:"minSize"`
 	// MaxSize is the upper bound, 1 to [MaxSubchannels]; 4 by default, or
 	// MinSize if that is larger.
-	MaxSize int
+	MaxSize int `json:"maxSize"`
 	// TargetStreams is the number of RPCs in flight that one subchannel should
 	// carry before another is opened, at least 1; 100 by default. It is a
 	// target for growing and shrinking, not a limit.
-	TargetStreams int
+	TargetStreams int `json:"targetStreams"`
 	// Picker names how RPCs are spread: least_in_flight (the default),
 	// round_robin, or a name given to picker.Register.
-	Picker string
+	Picker string `json:"picker"`
 	// IdleTimeout is how long a connection may be silent before it is replaced
 	// or, above MinSize, closed, at least [MinInterval]; 240 s by default, 0 is off.
-	IdleTimeout time.Duration
+	IdleTimeout time.Duration `json:"idleTimeout"`
 	// MaxLifetime is the age at which a connection is replaced, at least
 	// [MinInterval]; one hour by default, 0 is off.
-	MaxLifetime time.Duration
+	MaxLifetime time.Duration `json:"maxLifetime"`
 	// LifetimeJitter shortens each life by a random part of it, 0 to 1; 0.25
 	// by default. A life is MaxLifetime × (1 − LifetimeJitter × u), where u is
 	// drawn once per connection from 0 to 1.
-	LifetimeJitter float64
+	LifetimeJitter float64 `json:"lifetimeJitter"`
 	// DrainTimeout is how long a retired connection may keep its RPCs before
 	// it is cut; 0, the default, is for ever.
-	DrainTimeout time.Duration
+	DrainTimeout time.Duration `json:"drainTimeout"`
 	// MaxPending is how many RPCs of the channel may wait for a stream when no
 	// subchannel has room and none can be added; beyond it they end
 	// RESOURCE_EXHAUSTED. 0 never waits; [NoPendingLimit] is the default.
-	MaxPending int
+	MaxPending int `json:"maxPending"`
 	// UnresponsiveTimeout is how long a connection may swallow RPCs without a
 	// byte in return before it is replaced; 0, the default, is off.
-	UnresponsiveTimeout time.Duration
+	UnresponsiveTimeout time.Duration `json:"unresponsiveTimeout"`
 	// ResolveInterval is how often the resolver is asked for new endpoints,
 	// failure or not, at least [MinInterval]; 0, the default, is off.
-	ResolveInterval time.Duration
+	ResolveInterval time.Duration `json:"resolveInterval"`
 }
 
 // Default returns the settings of an empty JSON object.
@@ -82,10 +79,6 @@ func Default() Config {
 		MaxPending:     NoPendingLimit,
 	}
 }
-
-// Budget returns how many connections of an endpoint of this size may be on
-// their way at once to replace others, for whatever reason.
-func Budget(size int) int { return max(1, size/10) }
 
 // Validate reports the first setting that is out of its bounds.
 func (c Config) Validate() error {

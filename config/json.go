@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,70 +17,42 @@ import (
 // size is not a field of Config: it sets both bounds.
 const sizeName = "size"
 
-// A field reads one setting from JSON and writes it back.
-type field struct {
-	name  string
-	read  func(*Config, json.RawMessage) error
-	write func(*Config) any
-}
-
 // fields lists every setting but size, in the order in which they are written.
-var fields = []field{
-	intField("minSize", func(c *Config) *int { return &c.MinSize }),
-	intField("maxSize", func(c *Config) *int { return &c.MaxSize }),
-	intField("targetStreams", func(c *Config) *int { return &c.TargetStreams }),
-	stringField("picker", func(c *Config) *string { return &c.Picker }),
-	durationField("idleTimeout", func(c *Config) *time.Duration { return &c.IdleTimeout }),
-	durationField("maxLifetime", func(c *Config) *time.Duration { return &c.MaxLifetime }),
-	floatField("lifetimeJitter", func(c *Config) *float64 { return &c.LifetimeJitter }),
-	durationField("drainTimeout", func(c *Config) *time.Duration { return &c.DrainTimeout }),
-	intField("maxPending", func(c *Config) *int { return &c.MaxPending }),
-	durationField("unresponsiveTimeout", func(c *Config) *time.Duration { return &c.UnresponsiveTimeout }),
-	durationField("resolveInterval", func(c *Config) *time.Duration { return &c.ResolveInterval }),
+var fields = slices.DeleteFunc(reflect.VisibleFields(reflect.TypeFor[Config]()),
+	func(f reflect.StructField) bool { return f.Tag == "" })
+
+func (c *Config) at(f reflect.StructField) (name string, at reflect.Value) {
+	return f.Tag.Get("json"), reflect.ValueOf(c).Elem().FieldByIndex(f.Index)
 }
 
-// Names returns the names of all settings.
-func Names() []string {
-	names := []string{sizeName}
-	for _, f := range fields {
-		names = append(names, f.name)
-	}
-	return names
+// UnmarshalJSON reads settings from a JSON object, fills in defaults and checks every
+// bound. An error names the field, the value and the bound, and leaves the zero Config.
+// Fields that it does not know are ignored, as gRPC asks of a policy.
+func (c *Config) UnmarshalJSON(js []byte) (err error) {
+	*c, err = parse(js)
+	return err
 }
 
-// Parse reads settings from a JSON object, fills in defaults and checks every
-// bound. An error names the field, the value and the bound. Fields that it does
-// not know are ignored, as gRPC asks of a policy, and returned, as they are
-// most likely misspelt; so are the names of the fields that were given.
-func Parse(js []byte) (c Config, given, unknown []string, err error) {
+func parse(js []byte) (Config, error) {
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(js, &raw); err != nil {
-		return Config{}, nil, nil, fmt.Errorf("subpool: settings: %w", plainJSONError(err))
+		return Config{}, fmt.Errorf("subpool: settings: %w", plainJSONError(err))
 	}
 	if raw == nil {
-		return Config{}, nil, nil, errors.New("subpool: settings: null, must be a JSON object")
+		return Config{}, errors.New("subpool: settings: null, must be a JSON object")
 	}
-	for name, value := range raw {
-		switch {
-		case !slices.Contains(Names(), name):
-			unknown = append(unknown, name)
-		case bytes.Equal(value, []byte("null")): // null is the default, as in proto3 JSON
-			delete(raw, name)
-		default:
-			given = append(given, name)
-		}
-	}
-	slices.Sort(given)
-	slices.Sort(unknown)
+	// Null is the default, as in proto3 JSON.
+	maps.DeleteFunc(raw, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
 
-	c = Default()
+	c := Default()
 	if err := readSizes(&c, raw); err != nil {
-		return Config{}, nil, nil, err
+		return Config{}, err
 	}
 	for _, f := range fields {
-		if value, ok := raw[f.name]; ok {
-			if err := f.read(&c, value); err != nil {
-				return Config{}, nil, nil, err
+		name, at := c.at(f)
+		if value, ok := raw[name]; ok {
+			if err := read(name, value, at.Addr().Interface()); err != nil {
+				return Config{}, err
 			}
 		}
 	}
@@ -86,9 +60,9 @@ func Parse(js []byte) (c Config, given, unknown []string, err error) {
 		c.MaxSize = max(c.MaxSize, c.MinSize)
 	}
 	if err := c.Validate(); err != nil {
-		return Config{}, nil, nil, err
+		return Config{}, err
 	}
-	return c, given, unknown, nil
+	return c, nil
 }
 
 // readSizes handles size, which stands for minSize and maxSize at once.
@@ -113,7 +87,7 @@ func readSizes(c *Config, raw map[string]json.RawMessage) error {
 	return nil
 }
 
-// MarshalJSON writes every setting, such that [Parse] reads it back to an equal
+// MarshalJSON writes every setting, such that UnmarshalJSON reads it back to an equal
 // Config. A MaxPending without limit is left out.
 func (c Config) MarshalJSON() ([]byte, error) {
 	if err := c.Validate(); err != nil {
@@ -122,42 +96,56 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	return c.write(), nil
 }
 
-// UnmarshalJSON is [Parse].
-func (c *Config) UnmarshalJSON(js []byte) (err error) {
-	*c, _, _, err = Parse(js)
-	return err
-}
-
 // ServiceConfig returns a service config that names the policy with these
 // settings, for grpc.WithDefaultServiceConfig. Settings out of their bounds are
 // written as they are: grpc.NewClient then fails, and says which.
 func (c Config) ServiceConfig() string {
-	return fmt.Sprintf(`{"loadBalancingConfig":[{%q:%s}]}`, Name, c.write())
+	return fmt.Sprintf(`{"loadBalancingConfig":[{"subpool":%s}]}`, c.write())
 }
 
 func (c Config) write() []byte {
 	var buf bytes.Buffer
 	for _, f := range fields {
-		if f.name == "maxPending" && c.MaxPending == NoPendingLimit {
+		name, at := c.at(f)
+		value := at.Interface()
+		if name == "maxPending" && value == NoPendingLimit {
 			continue
 		}
-		value, err := json.Marshal(f.write(&c))
-		if err != nil { // NaN and infinity are no JSON
-			value = strconv.AppendQuote(nil, fmt.Sprint(f.write(&c)))
+		if d, ok := value.(time.Duration); ok {
+			value = d.String()
 		}
-		fmt.Fprintf(&buf, ",%q:%s", f.name, value)
+		js, err := json.Marshal(value)
+		if err != nil { // NaN and infinity are no JSON
+			js = strconv.AppendQuote(nil, fmt.Sprint(value))
+		}
+		fmt.Fprintf(&buf, ",%q:%s", name, js)
 	}
 	return append(append([]byte{'{'}, buf.Bytes()[1:]...), '}')
 }
 
-func intField(name string, at func(*Config) *int) field {
-	return field{name,
-		func(c *Config, value json.RawMessage) (err error) {
-			*at(c), err = parseInt(name, value)
-			return err
-		},
-		func(c *Config) any { return *at(c) },
+// read sets the field at from JSON. Durations are proto3 JSON ("1.5s") or Go's own form
+// ("1h30m"), of which that is a part.
+func read(name string, value json.RawMessage, at any) (err error) {
+	must := ""
+	switch at := at.(type) {
+	case *int:
+		*at, err = parseInt(name, value)
+		return err
+	case *float64:
+		err, must = json.Unmarshal(value, at), "must be a number"
+	case *string:
+		err, must = json.Unmarshal(value, at), "must be a string"
+	case *time.Duration:
+		var s string
+		if err, must = json.Unmarshal(value, &s), `must be a duration string like "90s" or "1h30m"`; err == nil {
+			*at, err = time.ParseDuration(s)
+			must = fmt.Sprintf(`must be a duration like "90s" or "1h30m", at most %q`, time.Duration(math.MaxInt64).Truncate(time.Hour))
+		}
 	}
+	if err != nil {
+		return fieldError(name, short(value), "%s", must)
+	}
+	return nil
 }
 
 func parseInt(name string, value json.RawMessage) (int, error) {
@@ -169,50 +157,6 @@ func parseInt(name string, value json.RawMessage) (int, error) {
 		return 0, fieldError(name, short(value), "must be a whole number")
 	}
 	return int(n), nil
-}
-
-func floatField(name string, at func(*Config) *float64) field {
-	return field{name,
-		func(c *Config, value json.RawMessage) error {
-			if err := json.Unmarshal(value, at(c)); err != nil {
-				return fieldError(name, short(value), "must be a number")
-			}
-			return nil
-		},
-		func(c *Config) any { return *at(c) },
-	}
-}
-
-func stringField(name string, at func(*Config) *string) field {
-	return field{name,
-		func(c *Config, value json.RawMessage) error {
-			if err := json.Unmarshal(value, at(c)); err != nil {
-				return fieldError(name, short(value), "must be a string")
-			}
-			return nil
-		},
-		func(c *Config) any { return *at(c) },
-	}
-}
-
-// durationField takes proto3 JSON ("1.5s") and Go's own form ("1h30m"), of
-// which the former is a part.
-func durationField(name string, at func(*Config) *time.Duration) field {
-	return field{name,
-		func(c *Config, value json.RawMessage) error {
-			var s string
-			if err := json.Unmarshal(value, &s); err != nil {
-				return fieldError(name, short(value), `must be a duration string like "90s" or "1h30m"`)
-			}
-			d, err := time.ParseDuration(s)
-			if err != nil {
-				return fieldError(name, short(value), `must be a duration like "90s" or "1h30m", at most %q`, time.Duration(math.MaxInt64).Truncate(time.Hour))
-			}
-			*at(c) = d
-			return nil
-		},
-		func(c *Config) any { return at(c).String() },
-	}
 }
 
 // short bounds what an error repeats of a bad value.

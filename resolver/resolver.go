@@ -5,7 +5,6 @@
 package resolver
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,12 +14,10 @@ import (
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/serviceconfig"
 	"google.golang.org/grpc/status"
-
-	"github.com/grpc-subpool/subpool/config"
 )
 
 // Scheme is the scheme of the targets.
-const Scheme = config.Name
+const Scheme = "subpool"
 
 var logger = grpclog.Component("subpool")
 
@@ -54,7 +51,7 @@ func (builder) Build(t resolver.Target, cc resolver.ClientConn, opts resolver.Bu
 	g := &group{cc: cc, name: secret.ReplaceAllString(t.URL.String(), "://…@"), target: target}
 	g.ours = cc.ParseServiceConfig(target.Settings.ServiceConfig())
 	if g.ours.Err != nil { // a picker that nobody registered
-		why := strings.TrimPrefix(g.ours.Err.Error(), fmt.Sprintf("error parsing config for policy %q: ", config.Name))
+		why := strings.TrimPrefix(g.ours.Err.Error(), `error parsing config for policy "subpool": `)
 		return refuse(targetError(g.name, "%s", why))
 	}
 	if err := g.build(opts); err != nil {

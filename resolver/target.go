@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
 // A Target is what a target of the scheme says:
@@ -66,7 +67,7 @@ func parse(u url.URL) (t Target, err error) {
 	if t.Inner, err = innerTargets(t.dns, t.path); err != nil {
 		return Target{}, targetError(whole, "%v", err)
 	}
-	if t.Settings, t.Given, err = config.ParseQuery(u.RawQuery); err != nil {
+	if t.Settings, t.Given, err = settings.ParseQuery(u.RawQuery); err != nil {
 		return Target{}, targetError(whole, "%v", err)
 	}
 	t.query = u.Query().Encode()

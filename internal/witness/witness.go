@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/inspect"
+	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
 // Settled is nil but in tests, which set it before there is a pool. It is called under
@@ -65,8 +65,8 @@ func (b *Budget) Check(e Endpoint) error {
 	}
 	d.count += max(0, d.size-e.Size) + e.Urged - d.urged
 	d.size, d.urged, d.maxSize = e.Size, e.Urged, max(d.maxSize, e.MaxSize)
-	if most := e.MaxSize + config.Budget(e.Size); e.Subchannels > most {
-		return fmt.Errorf("%v: %d connections, more than maxSize %d and budget %d", e.Addresses, e.Subchannels, e.MaxSize, config.Budget(e.Size))
+	if most := e.MaxSize + settings.Budget(e.Size); e.Subchannels > most {
+		return fmt.Errorf("%v: %d connections, more than maxSize %d and budget %d", e.Addresses, e.Subchannels, e.MaxSize, settings.Budget(e.Size))
 	}
 	if e.Draining > d.maxSize+d.count {
 		return fmt.Errorf("%v: %d drain, more than maxSize %d and %d dropped", e.Addresses, e.Draining, d.maxSize, d.count)

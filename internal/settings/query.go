@@ -1,4 +1,4 @@
-package config
+package settings
 
 import (
 	"encoding/json"
@@ -7,31 +7,33 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/grpc-subpool/subpool/config"
 )
 
 // ParseQuery reads settings from the query of a target, like
 // "size=8&maxLifetime=10m", as [Parse] does from JSON. given names those that
 // were given, sorted. The grammar is ours alone, so an unknown name is an
 // error, as is one that is repeated.
-func ParseQuery(query string) (c Config, given []string, err error) {
+func ParseQuery(query string) (c config.Config, given []string, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return Config{}, nil, fmt.Errorf("subpool: settings: %w", err)
+		return config.Config{}, nil, fmt.Errorf("subpool: settings: %w", err)
 	}
 	object := make(map[string]json.RawMessage)
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		all := values[name]
 		if !slices.Contains(Names(), name) {
-			return Config{}, nil, fmt.Errorf("subpool: %.64q: unknown setting, must be one of %s", name, strings.Join(Names(), ", "))
+			return config.Config{}, nil, fmt.Errorf("subpool: %.64q: unknown setting, must be one of %s", name, strings.Join(Names(), ", "))
 		}
 		if len(all) > 1 {
-			return Config{}, nil, fieldError(name, short([]byte(strings.Join(all, ", "))), "must be given once")
+			return config.Config{}, nil, fmt.Errorf("subpool: %s: %.64s, must be given once", name, strings.ToValidUTF8(strings.Join(all, ", "), ""))
 		}
 		object[name] = queryValue(all[0])
 	}
 	js, err := json.Marshal(object)
 	if err != nil {
-		return Config{}, nil, fmt.Errorf("subpool: settings: %w", err)
+		return config.Config{}, nil, fmt.Errorf("subpool: settings: %w", err)
 	}
 	c, given, _, err = Parse(js)
 	return c, given, err

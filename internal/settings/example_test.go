@@ -1,17 +1,17 @@
-package config_test
+package settings_test
 
 import (
 	"fmt"
 
-	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
 // A field that is not known is ignored, and told; a value out of bounds is an error.
 func ExampleParse() {
-	c, given, unknown, err := config.Parse([]byte(`{"minSize":2,"maxsize":8}`))
+	c, given, unknown, err := settings.Parse([]byte(`{"minSize":2,"maxsize":8}`))
 	fmt.Println(c.MinSize, c.MaxSize, given, unknown, err)
 
-	_, _, _, err = config.Parse([]byte(`{"maxLifetime":"1ms"}`))
+	_, _, _, err = settings.Parse([]byte(`{"maxLifetime":"1ms"}`))
 	fmt.Println(err)
 	// Output:
 	// 2 4 [minSize] [maxsize] <nil>
@@ -20,10 +20,10 @@ func ExampleParse() {
 
 // In the query of a target an unknown name is an error.
 func ExampleParseQuery() {
-	c, given, err := config.ParseQuery("size=8&maxLifetime=10m")
+	c, given, err := settings.ParseQuery("size=8&maxLifetime=10m")
 	fmt.Println(c.MinSize, c.MaxSize, c.MaxLifetime, given, err)
 
-	_, _, err = config.ParseQuery("sise=8")
+	_, _, err = settings.ParseQuery("sise=8")
 	fmt.Println(err)
 	// Output:
 	// 8 8 10m0s [maxLifetime size] <nil>
