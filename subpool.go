@@ -16,6 +16,21 @@ import (
 //	c := subpool.DefaultConfig()
 //	c.MinSize, c.MaxSize = 8, 8
 //	cc, err := grpc.NewClient(target, creds, grpc.WithDefaultServiceConfig(c.ServiceConfig()))
+//
+// These are its fields; [config.Config] says more of each. A duration of 0 is off:
+//
+//	field                default          must                     what it is
+//	MinSize              1                be 0 to 1024             subchannels of an endpoint that are always open
+//	MaxSize              4                be 1 to 1024             most subchannels of an endpoint
+//	TargetStreams        100              be 1 to 2147483647       RPCs in flight that one should carry
+//	Picker               least_in_flight  name a picker            how RPCs are spread
+//	IdleTimeout          4m0s             be 0s or at least 100ms  silence before a connection is replaced
+//	MaxLifetime          1h0m0s           be 0s or at least 100ms  age at which a connection is replaced
+//	LifetimeJitter       0.25             be 0 to 1                largest part of it that is taken off at random
+//	DrainTimeout         0s               not be negative          how long a retired connection keeps its RPCs
+//	MaxPending           2147483647       be 0 to 2147483647       RPCs that may wait for a stream; the most is no limit
+//	UnresponsiveTimeout  0s               not be negative          time without an answer before it is replaced
+//	ResolveInterval      0s               be 0s or at least 100ms  how often the resolver is asked again
 type Config = config.Config
 
 // DefaultConfig returns the settings of an empty JSON object.
