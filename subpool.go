@@ -7,6 +7,7 @@ import (
 	"github.com/grpc-subpool/subpool/balancer"
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/inspect"
+	"github.com/grpc-subpool/subpool/internal/registry"
 	"github.com/grpc-subpool/subpool/internal/wire"
 )
 
@@ -48,9 +49,10 @@ func Credentials(creds credentials.TransportCredentials) credentials.TransportCr
 }
 
 // Pools returns the live pools of this process, oldest first: what each is now, what it
-// has decided of late and why, and a way to recycle it. See package
+// has decided of late and why, and a way to recycle it. A channel has one while it is not
+// idle, or several if a parent policy has made them. See package
 // [github.com/grpc-subpool/subpool/inspect].
-func Pools() []*inspect.Handle { return inspect.Pools() }
+func Pools() []inspect.Handle { return registry.Pools() }
 
 // Metrics returns the names of the metrics of the policy. Like all that are not gRPC's
 // stable ones they are off unless they are asked for, with one provider for all channels:

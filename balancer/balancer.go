@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/config"
-	"github.com/grpc-subpool/subpool/inspect"
+	"github.com/grpc-subpool/subpool/internal/registry"
 	"github.com/grpc-subpool/subpool/internal/settings"
 	"github.com/grpc-subpool/subpool/internal/wire"
 	"github.com/grpc-subpool/subpool/picker"
@@ -91,7 +91,7 @@ func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	p.roused.raised.Store(true) // a new pool is wanted
 	p.timer = time.AfterFunc(time.Hour, p.wake)
 	p.timer.Stop()
-	p.unlist = inspect.Register(p)
+	p.unlist = registry.Register(p)
 	return p
 }
 

@@ -12,33 +12,34 @@ import (
 	subpoolbalancer "github.com/grpc-subpool/subpool/balancer"
 	"github.com/grpc-subpool/subpool/inspect"
 	"github.com/grpc-subpool/subpool/internal/harness"
+	"github.com/grpc-subpool/subpool/internal/registry"
 )
 
 // Guards: `p.unlist()` in Close.
 func TestAPoolIsListedForAsLongAsItsChannelIsInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		require.Empty(t, inspect.Pools())
+		require.Empty(t, registry.Pools())
 		s := harness.Start(t, harness.Options{})
 		c := client{t, s.NewClient(t, harness.Policy(`{"size":1}`), grpc.WithIdleTimeout(time.Minute)), s}
-		require.Empty(t, inspect.Pools(), "nobody has used it")
+		require.Empty(t, registry.Pools(), "nobody has used it")
 		require.NoError(t, c.call())
 		first := pool(t)
 		time.Sleep(2 * time.Minute)
-		require.Empty(t, inspect.Pools(), "the channel is idle")
+		require.Empty(t, registry.Pools(), "the channel is idle")
 		_, ok := first.Snapshot()
 		require.False(t, ok)
 		first.Recycle()
 		require.NoError(t, c.call())
 		require.Greater(t, pool(t).ID(), first.ID(), "another pool")
 		require.NoError(t, c.Close())
-		require.Empty(t, inspect.Pools())
+		require.Empty(t, registry.Pools())
 	})
 }
 
 // A snapshot is a copy: with the channel dropped, and snapshot and handle held,
 // nothing of the pool is left.
 //
-// Guards: `h.source.Store(nil)` in inspect.Register.
+// Guards: `h.source.Store(nil)` in registry.Register.
 func TestAHeldSnapshotKeepsNothingAlive(t *testing.T) {
 	s := harness.Start(t, harness.Options{Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}})
 	built := subpoolbalancer.NewSpy("spied_subpool")
@@ -54,7 +55,7 @@ func TestAHeldSnapshotKeepsNothingAlive(t *testing.T) {
 }
 
 // usedAndClosed is apart so that nothing of it is left on the stack.
-func usedAndClosed(t *testing.T, s *harness.Server, serviceConfig string) (*inspect.Handle, inspect.Pool) {
+func usedAndClosed(t *testing.T, s *harness.Server, serviceConfig string) (inspect.Handle, inspect.Pool) {
 	cc, err := grpc.NewClient("passthrough:///server:443", s.DialOptions(serviceConfig)...)
 	require.NoError(t, err)
 	for s.Accepted() < 12 {

@@ -11,7 +11,7 @@ import (
 	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
-// Snapshot implements inspect.Source.
+// Snapshot implements registry.Source.
 func (p *pool) Snapshot() (inspect.Pool, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -21,7 +21,7 @@ func (p *pool) Snapshot() (inspect.Pool, bool) {
 	return p.snapshotLocked(time.Now()), true
 }
 
-// Recycle implements inspect.Source.
+// Recycle implements registry.Source.
 func (p *pool) Recycle() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,12 +14,13 @@ import (
 
 	"github.com/grpc-subpool/subpool/inspect"
 	"github.com/grpc-subpool/subpool/internal/harness"
+	"github.com/grpc-subpool/subpool/internal/registry"
 )
 
 // pool is the only one there is.
-func pool(t *testing.T) *inspect.Handle {
+func pool(t *testing.T) inspect.Handle {
 	t.Helper()
-	pools := inspect.Pools()
+	pools := registry.Pools()
 	require.Len(t, pools, 1)
 	return pools[0]
 }

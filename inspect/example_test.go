@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
-	_ "github.com/grpc-subpool/subpool"
+	"github.com/grpc-subpool/subpool"
 	"github.com/grpc-subpool/subpool/inspect"
 )
 
@@ -39,7 +39,7 @@ func ExampleHandle_Recycle() {
 		log.Fatal(err)
 	}
 
-	handle := inspect.Pools()[0]
+	var handle inspect.Handle = subpool.Pools()[0]
 	handle.Recycle()
 	for ctx.Err() == nil {
 		if pool, ok := handle.Snapshot(); ok && pool.Totals.Retired["recycle"] == 1 {

@@ -1,7 +1,7 @@
-// Package inspect shows the pools of this process from outside: how many
+// Package inspect has what subpool.Pools shows of the pools of this process: how many
 // subchannels each has and why, what they carry, and what was decided of late.
 //
-// Everything here is a plain copy: a [Pool] that is kept keeps nothing else alive.
+// All of it is plain copies: a [Pool] that is kept keeps nothing else alive.
 package inspect
 
 import (
@@ -9,6 +9,26 @@ import (
 
 	"github.com/grpc-subpool/subpool/config"
 )
+
+// A Handle is a pool of this process. It may be kept: when the pool is closed, with its
+// channel or because that went idle, the handle lets go of it.
+type Handle interface {
+	// ID returns the number of the pool, unique in this process.
+	ID() uint64
+
+	// Snapshot copies what the pool is at this moment; false if it is closed. It takes
+	// the lock of the pool for a time that grows with the number of its subchannels, and
+	// never holds up an RPC. Do not call it from what the pool calls under that lock: a
+	// MetricsRecorder, a logger, a picker builder, a resolver's ResolveNow.
+	Snapshot() (Pool, bool)
+
+	// Recycle replaces every connection that the pool has now, as if all had reached the
+	// end of their lives: within the budget, the successor connects first, the old one
+	// finishes its RPCs. It returns at once. Use it after the certificate of the client
+	// has changed, or when an address leads somewhere else now. Where it may be called
+	// from, see Snapshot.
+	Recycle()
+}
 
 // A Pool is one channel's pool at one moment.
 type Pool struct {

@@ -30,6 +30,7 @@ import (
 	"strings"
 
 	"github.com/grpc-subpool/subpool/inspect"
+	"github.com/grpc-subpool/subpool/internal/registry"
 )
 
 // The page is one document, so that it needs no path but its own.
@@ -176,7 +177,7 @@ func (h *handler) servePage(w http.ResponseWriter, _ *http.Request) {
 
 func (h *handler) serveJSON(w http.ResponseWriter, _ *http.Request) {
 	pools := []inspect.Pool{} // not null
-	for _, handle := range inspect.Pools() {
+	for _, handle := range registry.Pools() {
 		if p, ok := handle.Snapshot(); ok {
 			pools = append(pools, p)
 		}
@@ -204,7 +205,7 @@ func (h *handler) recycle(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "id must be the number of a pool", http.StatusBadRequest)
 		return
 	}
-	for _, handle := range inspect.Pools() {
+	for _, handle := range registry.Pools() {
 		if handle.ID() == id {
 			handle.Recycle()
 			w.WriteHeader(http.StatusNoContent)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/inspect"
+	"github.com/grpc-subpool/subpool/internal/registry"
 	"github.com/grpc-subpool/subpool/page"
 )
 
@@ -30,7 +31,7 @@ func (p *pool) Recycle()                       { p.recycled++ }
 
 func register(t *testing.T, target string) *pool {
 	p := &pool{shown: inspect.Pool{Target: target, Settings: config.Default()}}
-	t.Cleanup(inspect.Register(p))
+	t.Cleanup(registry.Register(p))
 	return p
 }
 

@@ -1,4 +1,4 @@
-package inspect_test
+package registry_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/inspect"
+	"github.com/grpc-subpool/subpool/internal/registry"
 )
 
 type source struct{ recycled int }
@@ -21,22 +22,22 @@ func (s *source) Recycle() { s.recycled++ }
 // Guards: `live.handles = append` and DeleteFunc in Register.
 func TestPoolsAreListedWhileTheyLive(t *testing.T) {
 	a, b := new(source), new(source)
-	removeA, removeB := inspect.Register(a), inspect.Register(b)
-	pools := inspect.Pools()
+	removeA, removeB := registry.Register(a), registry.Register(b)
+	pools := registry.Pools()
 	require.Len(t, pools, 2)
 	require.Less(t, pools[0].ID(), pools[1].ID(), "oldest first")
 	removeA()
 	removeA()
-	require.Equal(t, pools[1:], inspect.Pools())
+	require.Equal(t, pools[1:], registry.Pools())
 	removeB()
-	require.Empty(t, inspect.Pools())
+	require.Empty(t, registry.Pools())
 }
 
 // Guards: `h.source.Store(nil)` in Register.
 func TestAHandleOutlivesItsPool(t *testing.T) {
 	s := new(source)
-	remove := inspect.Register(s)
-	h := inspect.Pools()[0]
+	remove := registry.Register(s)
+	h := registry.Pools()[0]
 	shown, ok := h.Snapshot()
 	require.True(t, ok)
 	require.Equal(t, "dns:///svc:443", shown.Target)
@@ -50,9 +51,9 @@ func TestAHandleOutlivesItsPool(t *testing.T) {
 }
 
 func TestAPoolIsJSON(t *testing.T) {
-	remove := inspect.Register(new(source))
+	remove := registry.Register(new(source))
 	defer remove()
-	shown, _ := inspect.Pools()[0].Snapshot()
+	shown, _ := registry.Pools()[0].Snapshot()
 	js, err := json.Marshal(shown)
 	require.NoError(t, err)
 	var back inspect.Pool

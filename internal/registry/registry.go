@@ -1,0 +1,70 @@
+// Package registry lists the live pools of this process.
+package registry
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/grpc-subpool/subpool/inspect"
+)
+
+// A Source is a live pool, as the policy shows it. Snapshot is false once the pool is
+// closed.
+type Source interface {
+	Snapshot() (inspect.Pool, bool)
+	Recycle()
+}
+
+// A handle lets go of its pool when that is closed.
+type handle struct {
+	id     uint64
+	source atomic.Pointer[Source]
+}
+
+var live struct {
+	sync.Mutex
+	last    uint64
+	handles []inspect.Handle // oldest first
+}
+
+// Register adds a pool to [Pools], until remove is called.
+func Register(s Source) (remove func()) {
+	live.Lock()
+	defer live.Unlock()
+	live.last++
+	h := &handle{id: live.last}
+	h.source.Store(&s)
+	live.handles = append(live.handles, h)
+	return func() {
+		h.source.Store(nil)
+		live.Lock()
+		defer live.Unlock()
+		live.handles = slices.DeleteFunc(live.handles, func(o inspect.Handle) bool { return o == h })
+	}
+}
+
+// Pools returns the live pools of this process, oldest first.
+func Pools() []inspect.Handle {
+	live.Lock()
+	defer live.Unlock()
+	return slices.Clone(live.handles)
+}
+
+func (h *handle) ID() uint64 { return h.id }
+
+func (h *handle) Snapshot() (inspect.Pool, bool) {
+	s := h.source.Load()
+	if s == nil {
+		return inspect.Pool{}, false
+	}
+	p, ok := (*s).Snapshot()
+	p.ID = h.id
+	return p, ok
+}
+
+func (h *handle) Recycle() {
+	if s := h.source.Load(); s != nil {
+		(*s).Recycle()
+	}
+}
