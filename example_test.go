@@ -111,7 +111,7 @@ func ExampleMetrics() {
 	names := slices.Sorted(maps.Keys(subpool.Metrics().Metrics()))
 	fmt.Println(strings.Join(names, "\n"))
 	// Output:
-	// subpool.calls.cut
+	// subpool.calls.force_closed
 	// subpool.calls.full
 	// subpool.connections.drain_duration
 	// subpool.connections.opened

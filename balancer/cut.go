@@ -66,7 +66,7 @@ func (p *pool) noteCutLocked(rpcs int, now time.Time) {
 	p.report.cut += rpcs
 	cutMetric.Record(p.recorder, int64(rpcs), p.target)
 	why := fmt.Sprintf("a connection is cut with %d RPCs, for it did not drain in %v", rpcs, p.cfg.DrainTimeout)
-	p.noteLocked(now, note{what: "cut", why: why, warn: true})
+	p.noteLocked(now, note{what: "force_closed", why: why, warn: true})
 }
 
 // sayGoodbyeLocked cuts a connection that carries nothing if gRPC does not close it.

@@ -24,8 +24,8 @@ var (
 		"Subchannels that were added because the demand called for them."))
 	fullMetric = stats.RegisterInt64Count(described("subpool.calls.full", "{call}",
 		"RPCs that found every connection full: held for a dial, queued in a connection, or refused.", "subpool.outcome"))
-	cutMetric = stats.RegisterInt64Count(described("subpool.calls.cut", "{call}",
-		"RPCs in flight on connections that were cut after drainTimeout."))
+	cutMetric = stats.RegisterInt64Count(described("subpool.calls.force_closed", "{call}",
+		"RPCs in flight on connections that were force-closed after drainTimeout."))
 	limitMetric = stats.RegisterInt64Gauge(described("subpool.stream_limit", "{stream}",
 		"Streams that the server allows on the connection with the fewest; -1 if there is no such limit any more."))
 	drainMetric = stats.RegisterFloat64Histo(stats.MetricDescriptor{

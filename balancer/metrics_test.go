@@ -27,7 +27,7 @@ func recorded(t *testing.T, r *harness.Recorder, p inspect.Pool) {
 			states[s.State]++
 		}
 	}
-	for _, state := range []string{"idle", "dialing", "resting", "checking", "ready", "draining"} {
+	for _, state := range []string{"idle", "connecting", "backoff", "checking", "ready", "draining"} {
 		require.Equal(t, states[state], r.Sum("subpool.subchannels", state), state)
 	}
 	drained, opened := -states["draining"], 0
@@ -45,7 +45,7 @@ func recorded(t *testing.T, r *harness.Recorder, p inspect.Pool) {
 	require.EqualValues(t, p.Totals.Held, r.Sum("subpool.calls.full", "held"))
 	require.EqualValues(t, p.Totals.Queued, r.Sum("subpool.calls.full", "queued"))
 	require.EqualValues(t, p.Totals.Refused, r.Sum("subpool.calls.full", "refused"))
-	require.EqualValues(t, p.Totals.Cut, r.Sum("subpool.calls.cut"))
+	require.EqualValues(t, p.Totals.ForceClosed, r.Sum("subpool.calls.force_closed"))
 	require.Equal(t, drained, r.Sum("subpool.connections.drain_duration"))
 }
 
@@ -74,7 +74,7 @@ func TestTheRecorderHearsWhatThePoolSays(t *testing.T) {
 		for reason, n := range map[string]int64{"lost": 1, "max_lifetime": 1, "shrink": 2, "idle": 1, "recycle": 1} {
 			require.GreaterOrEqual(t, p.Totals.Retired[reason], n, reason)
 		}
-		for _, n := range []int64{p.Totals.Held, p.Totals.Queued, p.Totals.Refused, p.Totals.Cut, p.Totals.Grown, p.Totals.RenewalsFailed} {
+		for _, n := range []int64{p.Totals.Held, p.Totals.Queued, p.Totals.Refused, p.Totals.ForceClosed, p.Totals.Grown, p.Totals.RenewalsFailed} {
 			require.Positive(t, n, "%+v", p.Totals)
 		}
 		require.Equal(t, 20, r.Sum("subpool.stream_limit"))

@@ -19,7 +19,7 @@ const (
 )
 
 func (p phase) String() string {
-	return [...]string{"idle", "dialing", "resting", "checking", "ready", "draining", "closed"}[p]
+	return [...]string{"idle", "connecting", "backoff", "checking", "ready", "draining", "closed"}[p]
 }
 
 // A slot is one duplicate of its endpoint: the life of one SubConn, as a pure

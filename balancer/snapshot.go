@@ -63,8 +63,8 @@ func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
 		}
 	}
 	for _, c := range p.former {
-		shown.Former.Connections++
-		shown.Former.InFlight += c.load.InFlight()
+		shown.Lingering.Connections++
+		shown.Lingering.InFlight += c.load.InFlight()
 	}
 	return shown
 }
@@ -79,7 +79,7 @@ func (p *pool) totalsLocked() inspect.Totals {
 		Held:           int64(r.held),
 		Queued:         int64(r.queued),
 		Refused:        int64(r.refused),
-		Cut:            int64(r.cut),
+		ForceClosed:    int64(r.cut),
 	}
 	for why := range reasons {
 		t.Opened += int64(r.opened[why])
@@ -107,7 +107,7 @@ func (e *endpointOf) snapshot(now time.Time) inspect.Endpoint {
 	for _, s := range slices.Concat(e.slots, e.leaving) {
 		shown.Subchannels = append(shown.Subchannels, s.snapshot(e.cfg, now))
 	}
-	slices.SortFunc(shown.Subchannels, func(a, b inspect.Subchannel) int { return cmp.Compare(a.Order, b.Order) })
+	slices.SortFunc(shown.Subchannels, func(a, b inspect.Subchannel) int { return cmp.Compare(a.ID, b.ID) })
 	return shown
 }
 
@@ -122,7 +122,7 @@ func (e *endpoint) budget() inspect.Budget {
 
 func (s *slot) snapshot(cfg *config.Config, now time.Time) inspect.Subchannel {
 	shown := inspect.Subchannel{
-		Order:    s.order,
+		ID:       s.order,
 		State:    s.phase.String(),
 		InFlight: s.inFlight(),
 		Limit:    shownLimit(noLimit),
@@ -138,7 +138,7 @@ func (s *slot) snapshot(cfg *config.Config, now time.Time) inspect.Subchannel {
 	shown.Address = s.won().addr.Addr
 	shown.Started = s.sub.load.Starts()
 	shown.Limit = shownLimit(s.limit)
-	shown.Doubted = s.doubted
+	shown.Suspect = s.doubted
 	if s.phase == draining {
 		shown.Retired = s.went.String()
 	} else if end, ends := s.lifeEnds(cfg); ends {

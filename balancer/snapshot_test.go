@@ -65,7 +65,7 @@ func TestASnapshotShowsWhatAPoolIs(t *testing.T) {
 		require.Len(t, e.Subchannels, 3)
 		inFlight := 0
 		for i, s := range e.Subchannels {
-			assert.Equal(t, i+1, s.Order)
+			assert.Equal(t, i+1, s.ID)
 			assert.Equal(t, "server:443", s.Address)
 			assert.Equal(t, "ready", s.State)
 			assert.Equal(t, 2, s.Limit)
@@ -134,7 +134,7 @@ func TestASnapshotTellsOfConnectionsThatTheServerSaidGoodbyeTo(t *testing.T) {
 		c.GoAway(t, 1)
 		synctest.Wait()
 		p := shown(t)
-		require.Equal(t, inspect.Former{Connections: 1, InFlight: 3}, p.Former)
+		require.Equal(t, inspect.Lingering{Connections: 1, InFlight: 3}, p.Lingering)
 		inFlight := 0
 		for _, s := range p.Endpoints[0].Subchannels {
 			inFlight += s.InFlight
@@ -142,7 +142,7 @@ func TestASnapshotTellsOfConnectionsThatTheServerSaidGoodbyeTo(t *testing.T) {
 		require.Equal(t, 3, inFlight)
 		end()
 		synctest.Wait()
-		require.Zero(t, shown(t).Former)
+		require.Zero(t, shown(t).Lingering)
 	})
 }
 
@@ -184,7 +184,7 @@ func TestLastUseIsToldToWithinASampleOrNotAtAll(t *testing.T) {
 	}, grpc.WithIdleTimeout(0))
 }
 
-// Guards: Demand, Peak, Removed and Doubted in snapshot.
+// Guards: Demand, Peak, Removed and Suspect in snapshot.
 func TestASnapshotTellsWhatThePoolReckonsWith(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		end := c.sixStreams()
@@ -214,13 +214,13 @@ func TestASnapshotTellsWhatThePoolReckonsWith(t *testing.T) {
 			_ = c.within(100 * time.Millisecond)
 			time.Sleep(10 * time.Millisecond)
 		}
-		var doubted []bool
+		var suspect []bool
 		for _, s := range shown(t).Endpoints[0].Subchannels {
 			if s.State == "ready" {
-				doubted = append(doubted, s.Doubted)
+				suspect = append(suspect, s.Suspect)
 			}
 		}
-		require.ElementsMatch(t, []bool{true, false}, doubted)
+		require.ElementsMatch(t, []bool{true, false}, suspect)
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 func (p *pool) testimonyLocked() witness.Pool {
 	seen := witness.Pool{Target: p.target, Endpoints: make([]witness.Endpoint, 0, len(p.endpoints)), Closing: len(p.closing)}
 	for _, c := range p.former {
-		seen.Former += c.load.InFlight()
+		seen.Lingering += c.load.InFlight()
 	}
 	for _, e := range p.endpoints {
 		w := witness.Endpoint{

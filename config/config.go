@@ -29,7 +29,7 @@ type Config struct {
 	serviceconfig.LoadBalancingConfig
 
 	// MinSize is the number of subchannels always kept open, 0 to MaxSize;
-	// 1 by default. With 0 the pool sleeps when nobody uses it.
+	// 1 by default. With 0 the pool sleeps when it is not used.
 	MinSize int `json:"minSize"`
 	// MaxSize is the upper bound, 1 to [MaxSubchannels]; 4 by default, or
 	// MinSize if that is larger.

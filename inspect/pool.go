@@ -41,16 +41,15 @@ type Pool struct {
 	Settings  config.Config `json:"settings"`
 	Held      int           `json:"held"`   // RPCs that wait for a dial
 	Queued    int           `json:"queued"` // RPCs that wait for a stream on full connections
-	Former    Former        `json:"former"`
+	Lingering Lingering     `json:"lingering"`
 	Endpoints []Endpoint    `json:"endpoints"`
 	Totals    Totals        `json:"totals"`
 	Decisions []Decision    `json:"decisions"` // the last ones, oldest first
 }
 
-// Former are the connections that are no subchannel's any more, for the server said with
-// a GOAWAY that it will end them, and that still carry RPCs. No Budget has them: gRPC
-// closes each after its last RPC.
-type Former struct {
+// Lingering are the connections that a GOAWAY has taken from their subchannel, and that
+// still carry RPCs. No Budget has them: gRPC closes each after its last RPC.
+type Lingering struct {
 	Connections int `json:"connections"`
 	InFlight    int `json:"inFlight"` // RPCs
 }
@@ -80,16 +79,16 @@ type Budget struct {
 
 // A Subchannel is one duplicate.
 type Subchannel struct {
-	Order     int        `json:"order"` // its number in the pool's log, by the order of making
+	ID        int        `json:"id"` // its number in the pool's log, by the order of making
 	Address   string     `json:"address,omitempty"`
-	State     string     `json:"state"`               // idle, dialing, resting, checking, ready, draining
+	State     string     `json:"state"`               // idle, connecting, backoff (gRPC's), checking (connected, health unknown or bad), ready, draining
 	Connected *time.Time `json:"connected,omitempty"` // when the connection was made
 	EndOfLife *time.Time `json:"endOfLife,omitempty"` // when it will be replaced for its age
-	LastUse   *time.Time `json:"lastUse,omitempty"`   // last seen in use, to within idleTimeout ÷ 16; where that is 0 nobody looks, and it is there only while RPCs are in flight
+	LastUse   *time.Time `json:"lastUse,omitempty"`   // last seen in use, to within idleTimeout ÷ 16; where that is 0, there only while RPCs are in flight
 	InFlight  int        `json:"inFlight"`
 	Started   uint32     `json:"started"`            // RPCs on this connection, modulo 2³²
 	Limit     int        `json:"limit"`              // streams that the server allows here; -1 if it sets no limit
-	Doubted   bool       `json:"doubted,omitempty"`  // answers nothing: see unresponsiveTimeout
+	Suspect   bool       `json:"suspect,omitempty"`  // answers nothing: see unresponsiveTimeout
 	Replaces  string     `json:"replaces,omitempty"` // why its predecessor went: a reason of Totals.Retired
 	Retired   string     `json:"retired,omitempty"`  // why it drains: the same
 }
@@ -100,16 +99,16 @@ type Totals struct {
 	Failed         int64            `json:"failed"`  // attempts that failed
 	Retired        map[string]int64 `json:"retired"` // connections that ended, by reason: idle, max_lifetime, unresponsive, recycle, shrink, settings, endpoint_removed, lost, requests
 	RenewalsFailed int64            `json:"renewalsFailed"`
-	Grown          int64            `json:"grown"`   // subchannels added for demand
-	Held           int64            `json:"held"`    // RPCs that waited for a dial
-	Queued         int64            `json:"queued"`  // RPCs sent to wait in a full connection
-	Refused        int64            `json:"refused"` // RPCs ended RESOURCE_EXHAUSTED by maxPending
-	Cut            int64            `json:"cut"`     // RPCs in flight on connections that were cut
+	Grown          int64            `json:"grown"`       // subchannels added for demand
+	Held           int64            `json:"held"`        // RPCs that waited for a dial
+	Queued         int64            `json:"queued"`      // RPCs sent to wait in a full connection
+	Refused        int64            `json:"refused"`     // RPCs ended RESOURCE_EXHAUSTED by maxPending
+	ForceClosed    int64            `json:"forceClosed"` // RPCs in flight on connections that drainTimeout closed
 }
 
 // A Decision is something that a pool did, and why.
 type Decision struct {
 	At   time.Time `json:"at"`
-	What string    `json:"what"` // grew, shrank, renewed, retired, lost, failed, cut, suspected, settings, endpoints, limit, state, recycle
+	What string    `json:"what"` // grew, shrank, renewed, retired, lost, failed, force_closed, suspected, settings, endpoints, limit, state, recycle
 	Why  string    `json:"why"`  // in words: "grew 3→6: 171 in flight, 57 per subchannel, limit 100"
 }

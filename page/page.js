@@ -83,7 +83,7 @@ function showPool({ p, sum, f, now, ...view }) {
   f.error.classList.toggle("bad", p.state === "TRANSIENT_FAILURE");
   set(f.inFlight, number(sum.inFlight));
   const window = tidy(p.settings.idleTimeout);
-  const { connections, inFlight } = p.former ?? { inFlight: 0 };
+  const { connections, inFlight } = p.lingering ?? { inFlight: 0 };
   set(f.inFlightNote, `peak ${number(Math.max(sum.peak, sum.inFlight))}${window === "off" ? "" : ` in ${window}`}` +
     (inFlight ? `, and ${number(inFlight)} on ${count(connections, "connection")} that the server is closing` : ""));
   set(f.size, number(sum.size));

@@ -11,7 +11,7 @@ function updateEndpoint({ root, f, subchannels }, e, p) {
   set(f.note, `wants ${number(e.wanted)} of ${range(e.minSize, e.maxSize)} · ` +
     `peak ${number(e.peak)} · ${limitInWords(e)}`);
   root.classList.toggle("single", addresses.length < 2);
-  sync(f.subchannels, subchannels, all, (s) => s.order, () => make("subchannel"),
+  sync(f.subchannels, subchannels, all, (s) => s.id, () => make("subchannel"),
     (view, s) => updateSubchannel(view, s, p));
   set(f.budget, budgetInWords(e.budget, e.maxSize));
   const b = e.budget;
@@ -33,9 +33,9 @@ function budgetInWords(b, maxSize) {
 function updateSubchannel({ root, f }, s, p) {
   const connected = millis(s.connected) !== undefined;
   const limited = connected && s.limit >= 0;
-  set(f.order, s.order);
-  const also = s.doubted ? ", doubted" : s.retired ? `, ${s.retired}` : "";
-  setState(f.state, s.state + also, s.doubted ? "warn" : kindOf(s.state));
+  set(f.id, s.id);
+  const also = s.suspect ? ", suspect" : s.retired ? `, ${s.retired}` : "";
+  setState(f.state, s.state + also, s.suspect ? "warn" : kindOf(s.state));
   set(f.inFlight, number(s.inFlight));
   const share = s.inFlight / Math.max(1, limited ? s.limit : p.settings.targetStreams);
   f.bar.style.width = `${Math.min(100, 100 * share)}%`;

@@ -11,8 +11,8 @@ const range = (min, max) => (min === max ? number(max) : `${number(min)}–${num
 function kindOf(state) {
   switch (state) {
     case "READY": case "ready": return "good";
-    case "CONNECTING": case "dialing": case "checking": return "busy";
-    case "resting": return "warn";
+    case "CONNECTING": case "connecting": case "checking": return "busy";
+    case "backoff": return "warn";
     case "TRANSIENT_FAILURE": return "bad";
   }
   return "";
@@ -66,7 +66,7 @@ function totalsOf(t) {
     ["RPCs held for a dial", number(t.held)],
     ["RPCs queued for a stream", number(t.queued)],
     ["RPCs refused", number(t.refused)],
-    ["RPCs cut", number(t.cut)],
+    ["RPCs force-closed", number(t.forceClosed)],
   ];
 }
 

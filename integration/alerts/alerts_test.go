@@ -54,10 +54,10 @@ func TestAnAlertHoldsWhenItShouldAndOnlyThen(t *testing.T) {
 		series       []string
 		holds        bool
 	}{
-		{"SubpoolNothingReady", "connections are refused", state(map[string]string{"ready": nothing, "resting": "1x60", "idle": "3x60"}), true},
+		{"SubpoolNothingReady", "connections are refused", state(map[string]string{"ready": nothing, "backoff": "1x60", "idle": "3x60"}), true},
 		{"SubpoolNothingReady", "the server accepts and closes", state(map[string]string{"ready": nothing, "idle": "4x60"}), true},
-		{"SubpoolNothingReady", "some are ready", state(map[string]string{"ready": "1x60", "resting": "1x60"}), false},
-		{"SubpoolNothingReady", "the pool sleeps", state(map[string]string{"ready": sleeps, "idle": sleeps, "dialing": sleeps}), false},
+		{"SubpoolNothingReady", "some are ready", state(map[string]string{"ready": "1x60", "backoff": "1x60"}), false},
+		{"SubpoolNothingReady", "the pool sleeps", state(map[string]string{"ready": sleeps, "idle": sleeps, "connecting": sleeps}), false},
 
 		{"SubpoolCallsRefused", "a first burst", []string{refused + "_x55 5000x5"}, true},
 		{"SubpoolCallsRefused", "another burst", []string{refused + "7x55 4007x5"}, true},
@@ -65,10 +65,10 @@ func TestAnAlertHoldsWhenItShouldAndOnlyThen(t *testing.T) {
 		{"SubpoolCallsRefused", "one long ago, and a scrape that failed a quarter of an hour ago", []string{refused + "5000x44 stale 5000x15"}, false},
 		{"SubpoolCallsRefused", "queued only", []string{queued + "0+100x60"}, false},
 
-		{"SubpoolCallsCut", "for the first time", []string{"subpool_calls_cut_total{C} _x58 3x2"}, true},
-		{"SubpoolCallsCut", "and again", []string{"subpool_calls_cut_total{C} 3x50 5x10"}, true},
-		{"SubpoolCallsCut", "long ago", []string{"subpool_calls_cut_total{C} 3x60"}, false},
-		{"SubpoolCallsCut", "long ago, and a scrape that failed since", []string{"subpool_calls_cut_total{C} 3x44 stale 3x15"}, false},
+		{"SubpoolCallsForceClosed", "for the first time", []string{"subpool_calls_force_closed_total{C} _x58 3x2"}, true},
+		{"SubpoolCallsForceClosed", "and again", []string{"subpool_calls_force_closed_total{C} 3x50 5x10"}, true},
+		{"SubpoolCallsForceClosed", "long ago", []string{"subpool_calls_force_closed_total{C} 3x60"}, false},
+		{"SubpoolCallsForceClosed", "long ago, and a scrape that failed since", []string{"subpool_calls_force_closed_total{C} 3x44 stale 3x15"}, false},
 
 		{"SubpoolRenewalsFail", "once a minute", []string{"subpool_renewals_failed_total{C} 0+1x60"}, true},
 		{"SubpoolRenewalsFail", "once", []string{"subpool_renewals_failed_total{C} 0x50 1x10"}, false},

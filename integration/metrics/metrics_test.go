@@ -26,7 +26,7 @@ func TestSubchannelsAreCountedByState(t *testing.T) {
 	const name = "subpool.subchannels"
 	opts := harness.Options{Handle: forever, DialTime: time.Second}
 	scenario(t, `{"size":3,"maxLifetime":"1m","lifetimeJitter":0,"idleTimeout":"0s"}`, opts, func(t *testing.T, c client) {
-		require.Equal(t, points{"dialing": 3}, c.points(name))
+		require.Equal(t, points{"connecting": 3}, c.points(name))
 		c.wait(time.Second)
 		require.Equal(t, points{"ready": 3}, c.points(name))
 		end := c.begin(1)
@@ -37,9 +37,9 @@ func TestSubchannelsAreCountedByState(t *testing.T) {
 		c.Break(harness.Refuse)
 		c.Cut()
 		synctest.Wait()
-		require.Equal(t, points{"resting": 3}, c.points(name))
+		require.Equal(t, points{"backoff": 3}, c.points(name))
 		c.wait(1300 * time.Millisecond) // gRPC's backoff; one attempt at a time then
-		require.Equal(t, points{"resting": 1, "idle": 2}, c.points(name))
+		require.Equal(t, points{"backoff": 1, "idle": 2}, c.points(name))
 		c.Break(harness.None)
 		c.wait(time.Minute)
 		require.Equal(t, points{"ready": 3}, c.points(name))
@@ -185,7 +185,7 @@ func TestRPCsThatFindEverythingFullAreCounted(t *testing.T) {
 }
 
 func TestRPCsThatAreCutAreCounted(t *testing.T) {
-	const name = "subpool.calls.cut"
+	const name = "subpool.calls.force_closed"
 	opts := harness.Options{Handle: forever}
 	scenario(t, `{"size":1,"maxLifetime":"10s","lifetimeJitter":0,"drainTimeout":"5s"}`, opts, func(t *testing.T, c client) {
 		c.begin(3)

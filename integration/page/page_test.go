@@ -20,7 +20,7 @@ func TestThePageShowsWhatAPoolIs(t *testing.T) {
 	tb.wait("document.querySelectorAll('tbody tr').length == 3")
 	assert.Equal(t, []string{"dns:///orders.internal.example.com:443"}, tb.texts("h2"))
 	assert.Equal(t, []string{"READY"}, tb.texts("summary .state"))
-	assert.Equal(t, []string{"11", "18", "25"}, tb.texts("[data-f=order]"))
+	assert.Equal(t, []string{"11", "18", "25"}, tb.texts("[data-f=id]"))
 	assert.Contains(t, tb.texts(".budget")[0], "connections 3 ≤ 9 (max 8 + budget 1 + draining 0)")
 	assert.Contains(t, tb.texts("dd"), "least_in_flight")
 	assert.Equal(t, true, eval[bool](tb, "document.querySelector('button').hidden"), "read-only")
@@ -173,7 +173,7 @@ func TestManySubchannelsHaveARowEach(t *testing.T) {
 		e := &p.Endpoints[0]
 		for i := range 1024 {
 			e.Subchannels = append(e.Subchannels[:i], tideSubchannel(i%8, 8, i, p.At))
-			e.Subchannels[i].Order = i + 1
+			e.Subchannels[i].ID = i + 1
 		}
 		return p
 	})

@@ -72,7 +72,7 @@ func risingTide(look int) inspect.Pool {
 	}
 	if look%60 > 45 { // a renewal
 		old := tideSubchannel(1, size, 0, at)
-		old.Order, old.State, old.InFlight, old.EndOfLife = 2, "draining", 4, nil
+		old.ID, old.State, old.InFlight, old.EndOfLife = 2, "draining", 4, nil
 		e.Subchannels = append([]inspect.Subchannel{old}, e.Subchannels...)
 		e.Budget.Connections, e.Budget.Draining, e.Budget.MostConnections = size+1, 1, 10
 	}
@@ -96,7 +96,7 @@ func tideSubchannel(i, size, inFlight int, at time.Time) inspect.Subchannel {
 	connected := at.Add(-time.Duration(41*60+i*613) * time.Second / time.Duration(1+i/3))
 	end := at.Add(time.Duration(17*60-i*83) * time.Second)
 	return inspect.Subchannel{
-		Order: 11 + i*7, Address: "10.20.0.31:443", State: "ready", Connected: &connected, EndOfLife: &end, LastUse: &at,
+		ID: 11 + i*7, Address: "10.20.0.31:443", State: "ready", Connected: &connected, EndOfLife: &end, LastUse: &at,
 		InFlight: (inFlight + i) / size, Started: uint32(48211 - i*5113), Limit: 100,
 		Replaces: []string{"max_lifetime", "idle", "", "lost"}[i%4],
 	}
@@ -133,13 +133,13 @@ func outage(look int) inspect.Pool {
 	for i := range e.Subchannels {
 		e.Subchannels[i].Address, e.Subchannels[i].InFlight, e.Subchannels[i].Limit = e.Addresses[0], 3+(look+i)%3, -1
 	}
-	e.Subchannels[2].Doubted = true
+	e.Subchannels[2].Suspect = true
 	gone := inspect.Endpoint{Addresses: []string{"10.8.1.5:8443"}, State: "TRANSIENT_FAILURE", MinSize: 3, MaxSize: 3, Wanted: 3,
 		Limit: -1, Budget: inspect.Budget{Connections: 1, MostConnections: 4},
-		Subchannels: []inspect.Subchannel{{Order: 31, State: "resting", Limit: -1, Replaces: "lost"},
-			{Order: 32, State: "idle", Limit: -1, Replaces: "lost"}, {Order: 33, State: "dialing", Limit: -1, Replaces: "lost"}}}
+		Subchannels: []inspect.Subchannel{{ID: 31, State: "backoff", Limit: -1, Replaces: "lost"},
+			{ID: 32, State: "idle", Limit: -1, Replaces: "lost"}, {ID: 33, State: "connecting", Limit: -1, Replaces: "lost"}}}
 	p.Endpoints = []inspect.Endpoint{e, gone}
-	p.Former = inspect.Former{Connections: 1, InFlight: 2}
+	p.Lingering = inspect.Lingering{Connections: 1, InFlight: 2}
 	p.Error = `connection error: desc = "transport: Error while dialing: dial tcp 10.8.1.5:8443: connect: connection refused"`
 	p.Decisions = append(p.Decisions,
 		inspect.Decision{At: p.At, What: "lost", Why: "subchannels 31, 32, 33 of 10.8.1.5:8443 lost their connections"},

@@ -34,7 +34,7 @@ func (s *soak) soothe() {
 // so many connections, on both sides of the network and for gRPC, and nothing else.
 func (s *soak) calm() {
 	s.waitFor("what drains to be gone", 20*time.Second, func() string {
-		return s.count(func(p witness.Pool, e witness.Endpoint) int { return p.Former + e.Draining })
+		return s.count(func(p witness.Pool, e witness.Endpoint) int { return p.Lingering + e.Draining })
 	})
 	s.report()
 	s.soothe() // the pools look again
@@ -86,7 +86,7 @@ func (s *soak) unrest() string {
 		there := slices.DeleteFunc(slices.Clone(p.Endpoints), func(e witness.Endpoint) bool {
 			return e.Removed && e.Subchannels+e.Draining+e.InFlight == 0
 		})
-		if p.Former > 0 || len(there) != len(s.backends) {
+		if p.Lingering > 0 || len(there) != len(s.backends) {
 			return fmt.Sprintf("%s has %+v", c.name, p)
 		}
 		for _, e := range there {

@@ -18,7 +18,7 @@ var Settled func(Pool)
 type Pool struct {
 	Target    string
 	Endpoints []Endpoint
-	Former    int // RPCs on connections that no subchannel has any more
+	Lingering int // RPCs on connections that no subchannel has any more
 	Closing   int // connections that gRPC was told to close, and has not yet
 }
 
