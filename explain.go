@@ -151,7 +151,7 @@ func (e Explanation) String() string {
 // A Fleet is what many clients with the same settings come to, for their servers
 // and for what is between, while nothing fails.
 type Fleet struct {
-	// Resting and Busy are the connections open while nobody has an RPC, and while
+	// Resting and Busy are the connections open while there are no RPCs, and while
 	// the demand calls for maxSize everywhere. Resting is for channels made with
 	// grpc.WithIdleTimeout(0): others close all after 30 minutes of rest. Pools whose idleTimeout is 0 never
 	// shrink: once they were busy, they rest as they are.

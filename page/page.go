@@ -6,8 +6,8 @@
 // The handler works at any path that ends in a slash, behind [http.StripPrefix] or not.
 // Below it, json has the same as a list of [inspect.Pool].
 //
-// It shows targets, addresses and the text of connection errors to whoever can reach
-// it. As with net/http/pprof, that should be operators only.
+// It shows targets, addresses and the text of connection errors to all that can
+// reach it. As with net/http/pprof, that should be operators only.
 //
 // Where it is served on a loopback address it answers to localhost and to addresses only,
 // so that a site whose name was made to point there (DNS rebinding) learns nothing; for
@@ -136,7 +136,7 @@ func (h *handler) answersTo(r *http.Request) bool {
 	if !ok || !isLoopback(local.String()) {
 		return true
 	}
-	// Whoever has a name may have it point here, but nobody an address; and localhost, with
+	// The owner of a name may have it point here, but an address has none; and localhost, with
 	// what is below it, is always this machine (RFC 6761).
 	name := nameOf(r.Host)
 	_, err := netip.ParseAddr(name)
@@ -172,7 +172,7 @@ func (h *handler) route(path string) (serve http.HandlerFunc, methods []string) 
 
 func (h *handler) servePage(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(h.document) // an error means that nobody reads it
+	_, _ = w.Write(h.document) // an error means that the client is gone
 }
 
 func (h *handler) serveJSON(w http.ResponseWriter, _ *http.Request) {

@@ -50,7 +50,7 @@ func (builder) Build(t resolver.Target, cc resolver.ClientConn, opts resolver.Bu
 	}
 	g := &group{cc: cc, name: secret.ReplaceAllString(t.URL.String(), "://…@"), target: target}
 	g.ours = cc.ParseServiceConfig(target.Settings.ServiceConfig())
-	if g.ours.Err != nil { // a picker that nobody registered
+	if g.ours.Err != nil { // a picker that is not registered
 		why := strings.TrimPrefix(g.ours.Err.Error(), `error parsing config for policy "subpool": `)
 		return refuse(targetError(g.name, "%s", why))
 	}
