@@ -17,7 +17,7 @@ import (
 )
 
 // A server sends as fast as it can what the client has to read, and mostly has to
-// answer. On real sockets, where the wire reads in another way than in memory. The
+// answer. On real sockets, where h2conn reads in another way than in memory. The
 // heap is looked at while that goes on.
 func TestAFloodNeitherBloatsTheClientNorStopsTheOthers(t *testing.T) {
 	const frames = 100_000

@@ -39,12 +39,12 @@ func TestServeApart(t *testing.T) {
 }
 
 // BenchmarkIdleConnection is the memory, heap and stacks after garbage collection, of
-// a connection that nobody uses, with a wire and without one: lower quartiles, for
+// an idle connection, wrapped by h2conn and not: lower quartiles, for
 // stacks that have grown are not always given back in time.
 //
 //	go test -run '^$' -bench IdleConnection -benchtime 12x .
 func BenchmarkIdleConnection(b *testing.B) {
-	without, with := harness.Parent("without_wires"), harness.Parent("with_wires")
+	without, with := harness.Parent("unwrapped"), harness.Parent("wrapped")
 	without.DropCreds()
 	for _, how := range []string{"plaintext", "TLS"} {
 		b.Run(how, func(b *testing.B) {

@@ -7,8 +7,8 @@ import (
 	"github.com/grpc-subpool/subpool/balancer"
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/inspect"
+	"github.com/grpc-subpool/subpool/internal/h2conn"
 	"github.com/grpc-subpool/subpool/internal/registry"
-	"github.com/grpc-subpool/subpool/internal/wire"
 )
 
 // Config is the settings of a pool, for programs that would rather have the
@@ -45,7 +45,7 @@ func DefaultConfig() Config { return config.Default() }
 //
 //	grpc.NewClient(target, grpc.WithTransportCredentials(subpool.Credentials(creds)))
 func Credentials(creds credentials.TransportCredentials) credentials.TransportCredentials {
-	return wire.Credentials(creds)
+	return h2conn.Credentials(creds)
 }
 
 // Pools returns the live pools of this process, oldest first: what each is now, what it

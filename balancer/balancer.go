@@ -14,9 +14,9 @@ import (
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/h2conn"
 	"github.com/grpc-subpool/subpool/internal/registry"
 	"github.com/grpc-subpool/subpool/internal/settings"
-	"github.com/grpc-subpool/subpool/internal/wire"
 	"github.com/grpc-subpool/subpool/picker"
 )
 
@@ -49,8 +49,8 @@ type pool struct {
 	published   *publication
 	timer       *time.Timer
 	closed      bool
-	former      []connection // those that carry RPCs, and are nobody's any more
-	closing     []*wire.Wire // those that gRPC was told to close
+	former      []connection   // those that carry RPCs, and are nobody's any more
+	closing     []*h2conn.Conn // those that gRPC was told to close
 	report      report
 	trace       trace
 
@@ -157,8 +157,8 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 			p.noteFailureLocked(s, line.addr, st.ConnectionError, now)
 		}
 	case connectivity.Idle:
-		w := line.sensor.Wire()
-		line.sensor.Forget()
+		w := line.observer.Conn()
+		line.observer.Forget()
 		if e.rest(s, lane) {
 			break
 		}
@@ -180,7 +180,7 @@ func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubCo
 }
 
 // flapError says what became of a connection that did not prove itself; w may be nil.
-func flapError(w *wire.Wire) error {
+func flapError(w *h2conn.Conn) error {
 	if w != nil && w.GoAway() != nil {
 		return fmt.Errorf("the server ended the connection within %v of accepting it: %v", provenAfter, w.GoAway())
 	}

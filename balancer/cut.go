@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/grpc-subpool/subpool/internal/wire"
+	"github.com/grpc-subpool/subpool/internal/h2conn"
 	"github.com/grpc-subpool/subpool/picker"
 )
 
@@ -17,7 +17,7 @@ const patience = time.Second
 // it: for its streams, after a GOAWAY, or when another policy took over.
 type connection struct {
 	load *picker.Load
-	wire *wire.Wire
+	conn *h2conn.Conn
 	left time.Time
 }
 
@@ -28,26 +28,26 @@ func (p *pool) disconnectLocked(s *slot, now time.Time) {
 		return
 	}
 	s.sub.load.Drain()
-	if w := s.sub.wire; w != nil && !w.Closed() {
+	if w := s.sub.conn; w != nil && !w.Closed() {
 		p.former = append(p.former, connection{s.sub.load, w, now})
 	}
-	s.sub.load, s.sub.health, s.sub.wire = nil, nil, nil
+	s.sub.load, s.sub.health, s.sub.conn = nil, nil, nil
 }
 
 // sweepLocked looks after the connections that are nobody's any more.
 func (p *pool) sweepLocked(now time.Time) {
-	p.closing = slices.DeleteFunc(p.closing, (*wire.Wire).Closed) // a wire holds its Load
+	p.closing = slices.DeleteFunc(p.closing, (*h2conn.Conn).Closed) // a Conn holds its Load
 	p.former = slices.DeleteFunc(p.former, func(c connection) bool {
-		if c.wire.Closed() {
+		if c.conn.Closed() {
 			return true
 		}
 		if c.load.Drained() {
-			p.sayGoodbyeLocked(c.wire)
+			p.sayGoodbyeLocked(c.conn)
 			return true
 		}
 		if at := p.cutAt(c); !at.IsZero() && !now.Before(at) {
 			p.noteCutLocked(c.load.InFlight(), now)
-			p.shutdowns.Go(c.wire.Cut) // an application's connection may take its time to close
+			p.shutdowns.Go(c.conn.ForceClose) // an application's connection may take its time to close
 			return true
 		}
 		return false
@@ -70,8 +70,8 @@ func (p *pool) noteCutLocked(rpcs int, now time.Time) {
 }
 
 // sayGoodbyeLocked cuts a connection that carries nothing if gRPC does not close it.
-func (p *pool) sayGoodbyeLocked(w *wire.Wire) {
-	w.CutAfter(patience)
+func (p *pool) sayGoodbyeLocked(w *h2conn.Conn) {
+	w.ForceCloseAfter(patience)
 	p.closing = append(p.closing, w)
 }
 
@@ -84,14 +84,14 @@ func (p *pool) shutdownLocked(s *slot, keep *lineOf) {
 			continue
 		}
 		s.sub.lanes[i] = nil
-		w, cut := line.sensor.Wire(), s.cutOff
+		w, cut := line.observer.Conn(), s.cutOff
 		if w != nil {
 			p.sayGoodbyeLocked(w)
 		}
 		p.shutdowns.Go(func() {
 			line.sc.Shutdown()
 			if cut && w != nil {
-				w.Cut()
+				w.ForceClose()
 			}
 		})
 	}
@@ -105,7 +105,7 @@ func (p *pool) Close() {
 	p.closed = true
 	p.timer.Stop()
 	for _, w := range p.closing { // gRPC has let go of these
-		p.shutdowns.Go(w.Cut)
+		p.shutdowns.Go(w.ForceClose)
 	}
 	p.closing = nil
 	now := time.Now()

@@ -169,7 +169,7 @@ func (c client) clog() {
 
 // The test fails by itself if a goroutine is left when its bubble ends.
 //
-// Guards: the loop over closing in Close; `w.CutAfter(patience)` in closeLocked, for
+// Guards: the loop over closing in Close; `w.ForceCloseAfter(patience)` in closeLocked, for
 // the channel that idles.
 func TestNothingIsLeftOfADarkConnection(t *testing.T) {
 	serverTLS, clientTLS := harness.TLS(t, "server")
@@ -201,7 +201,7 @@ func TestNothingIsLeftOfADarkConnection(t *testing.T) {
 	}
 }
 
-// Guards: `w.CutAfter(patience)` in sayGoodbyeLocked, and the loop over closing in
+// Guards: `w.ForceCloseAfter(patience)` in sayGoodbyeLocked, and the loop over closing in
 // Close. gRPC waits for streams whose RPCs have ended, because it cannot say so to the
 // server.
 func TestWhatIsShutDownIsGoneWithinASecond(t *testing.T) {
@@ -234,7 +234,7 @@ func whatIsShutDownIsGone(t *testing.T, closed bool) {
 	})
 }
 
-// Guards: `e.cutOff(now)` in plan, and `w.Cut()` in shutdownLocked.
+// Guards: `e.cutOff(now)` in plan, and `w.ForceClose()` in shutdownLocked.
 func TestAConnectionThatDoesNotDrainInTimeIsCut(t *testing.T) {
 	story(t, `{"size":2,"maxLifetime":"7s","lifetimeJitter":0,"drainTimeout":"5s"}`, harness.Options{Handle: taking(10 * time.Millisecond)}, func(t *testing.T, c client) {
 		end := c.streams(2)

@@ -35,10 +35,10 @@ func (token) GetRequestMetadata(context.Context, ...string) (map[string]string, 
 }
 func (token) RequireTransportSecurity() bool { return false }
 
-// The two ways by which a wire gets to a connection, both at once, and neither. A
+// The two ways by which a connection is wrapped by h2conn, both at once, and neither. A
 // pool that knows the server's limit refuses what it has no place for; one that does
 // not must still work.
-func TestTheWireGetsInByEitherDoor(t *testing.T) {
+func TestConnectionsAreWrappedInEitherWay(t *testing.T) {
 	plain := grpc.WithTransportCredentials
 	fitted := func(c credentials.TransportCredentials) grpc.DialOption {
 		return grpc.WithTransportCredentials(subpool.Credentials(c))
@@ -101,7 +101,7 @@ func TestTheWireGetsInByEitherDoor(t *testing.T) {
 					if c.refused > 0 {
 						cut = 2
 					}
-					require.Len(t, ended(), cut, "without a wire the old one drains for as long as it takes")
+					require.Len(t, ended(), cut, "without an h2conn.Conn the old one drains for as long as it takes")
 				})
 			})
 		}

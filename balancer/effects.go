@@ -6,7 +6,7 @@ import (
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/resolver"
 
-	"github.com/grpc-subpool/subpool/internal/wire"
+	"github.com/grpc-subpool/subpool/internal/h2conn"
 	"github.com/grpc-subpool/subpool/picker"
 )
 
@@ -18,16 +18,16 @@ type subchannel struct {
 	addr    resolver.Address // of the connection, with its load
 	sampled int              // RPCs in flight when the demand was last sampled
 	health  *healthNote      // of the connection
-	wire    *wire.Wire       // of the connection; nil if none could be fitted
+	conn    *h2conn.Conn     // of the connection; nil if it was not wrapped
 	silence *silence         // of the connection
 }
 
 // lineOf is the SubConn to one address.
 type lineOf struct {
-	sc     balancer.SubConn
-	addr   resolver.Address
-	sensor *wire.Sensor
-	since  uint32 // the endpoint's GOAWAYs when it was last dialled
+	sc       balancer.SubConn
+	addr     resolver.Address
+	observer *h2conn.Observer
+	since    uint32 // the endpoint's GOAWAYs when it was last dialled
 }
 
 // won returns the line of the connection.
@@ -85,11 +85,11 @@ func (p *pool) connectLocked(s *slot, lane int) error {
 	}
 	line := s.sub.lanes[lane]
 	if line == nil {
-		line = &lineOf{addr: s.sub.owner.addr.Addresses[lane], sensor: wire.NewSensor(p.pressure.raise)}
+		line = &lineOf{addr: s.sub.owner.addr.Addresses[lane], observer: h2conn.NewObserver(p.pressure.raise)}
 		opts := balancer.NewSubConnOptions{
 			StateListener: func(st balancer.SubConnState) { p.subConnChanged(s, lane, line, st) },
 		}
-		addr := wire.Fit(line.sensor, &opts, p.opts, line.addr)
+		addr := h2conn.Wrap(line.observer, &opts, p.opts, line.addr)
 		//lint:ignore SA1019 it is the only way to a SubConn; deprecated are several addresses
 		sc, err := p.cc.NewSubConn([]resolver.Address{addr}, opts)
 		if err != nil {

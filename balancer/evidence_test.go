@@ -102,10 +102,10 @@ func (weak) Info() credentials.ProtocolInfo {
 }
 func (w weak) Clone() credentials.TransportCredentials { return w }
 
-// gRPC gives such a connection up after its handshake, and closes what is under the wire,
+// gRPC gives such a connection up after its handshake, and closes what the h2conn.Conn wraps,
 // which hears nothing of it.
 //
-// Guards: `w.closed.Store(true)` in Wire.Cut.
+// Guards: `c.closed.Store(true)` in h2conn.Conn.ForceClose.
 func TestAConnectionThatIsTooWeakForItsCredentialsIsForgotten(t *testing.T) {
 	var closing atomic.Int64
 	others := witness.Settled

@@ -4,21 +4,21 @@ import (
 	"slices"
 	"time"
 
-	"github.com/grpc-subpool/subpool/internal/wire"
+	"github.com/grpc-subpool/subpool/internal/h2conn"
 )
 
 // took returns how many RPCs the server takes by a GOAWAY. The stream of the health
 // checking is among those that it means.
-func (note *healthNote) took(g wire.GoAway) int {
+func (note *healthNote) took(g h2conn.GoAway) int {
 	if note.watched.Load() {
 		return g.Streams() - 1
 	}
 	return g.Streams()
 }
 
-// endedBy takes what is known of the connection of s, which has ended. w is its wire, or
+// endedBy takes what is known of the connection of s, which has ended. w is that connection, or
 // nil.
-func (s *slot) endedBy(w *wire.Wire) {
+func (s *slot) endedBy(w *h2conn.Conn) {
 	s.ended = ""
 	if s.sub.load == nil {
 		return

@@ -100,7 +100,7 @@ func TestALimitThatIsRaisedIsFollowed(t *testing.T) {
 	})
 }
 
-// Guards: the call of changed in Wire.saw: nothing else looks before the next sample.
+// Guards: the call of changed in h2conn.Conn.observe: nothing else looks before the next sample.
 func TestAConnectionThatIsFullNowIsLeftAlone(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{Handle: forever}, func(t *testing.T, c client) {
 		c.Allow(t, 1, 1)
@@ -125,7 +125,7 @@ func TestALimitThatIsLoweredLetsNobodyWaitForAConnection(t *testing.T) {
 	})
 }
 
-// Guards: `min(limit, NoLimit)` in Wire.saw.
+// Guards: `min(limit, NoLimit)` in h2conn.Conn.observe.
 func TestTheLargestLimitIsNone(t *testing.T) {
 	story(t, `{"minSize":1,"maxSize":4,"targetStreams":2147483647}`, harness.Options{Handle: forever}, func(t *testing.T, c client) {
 		for _, limit := range []uint32{1<<31 - 1, 1<<32 - 1} {

@@ -41,7 +41,7 @@ func (s pinged) ping() error {
 // A server that is replaced says GOAWAY, refuses new connections, and leaves the
 // resolver's answer: what it still carries must end well.
 //
-// Guards: `line.sensor.Forget()`: what is cut a second after Shutdown would be the
+// Guards: `line.observer.Forget()`: what is cut a second after Shutdown would be the
 // connection that the SubConn had before.
 func TestStreamsOutliveARollingDeployment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -62,7 +62,7 @@ func TestALostConnectionLeavesNothingBehind(t *testing.T) {
 // some times.
 //
 // Guards: what sweepLocked does with closing. Until the next goodbye, which may never
-// come, a wire that was closed would be kept, and with it what the connection had.
+// come, an h2conn.Conn that was closed would be kept, and with it what the connection had.
 func TestAConnectionThatIsClosedIsForgottenThoughItNeededAGoodbye(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/connectivity"
 
-	"github.com/grpc-subpool/subpool/internal/wire"
+	"github.com/grpc-subpool/subpool/internal/h2conn"
 	"github.com/grpc-subpool/subpool/picker"
 )
 
@@ -21,11 +21,11 @@ func (p *pool) connectedLocked(s *slot) {
 	// Not on top of the last connection's: that would keep all old Loads alive.
 	s.sub.addr = picker.WithLoad(line.addr, load, s.order)
 	s.sub.health = s.watchHealth(p.news.raise)
-	s.sub.wire = line.sensor.Wire()
-	s.cuttable = s.sub.wire != nil
-	if w := s.sub.wire; w != nil {
+	s.sub.conn = line.observer.Conn()
+	s.cuttable = s.sub.conn != nil
+	if w := s.sub.conn; w != nil {
 		note := s.sub.health
-		goAway := func(g wire.GoAway) { load.GoAway(note.took(g)) }
+		goAway := func(g h2conn.GoAway) { load.GoAway(note.took(g)) }
 		w.OnGoAway(goAway)
 		if g := w.GoAway(); g != nil { // it came before
 			goAway(*g)
@@ -76,10 +76,10 @@ func (p *pool) senseLocked(now time.Time) {
 			}
 			load := s.sub.load
 			s.served = load.Served()
-			if s.sub.wire == nil {
+			if s.sub.conn == nil {
 				continue
 			}
-			limit, stated := s.sub.wire.Limit()
+			limit, stated := s.sub.conn.Limit()
 			if s.allow(limit, stated, s.sub.health.watched.Load()) {
 				load.SetLimit(s.places(s.limit))
 			}

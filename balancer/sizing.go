@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/grpc-subpool/subpool/config"
-	"github.com/grpc-subpool/subpool/internal/wire"
+	"github.com/grpc-subpool/subpool/internal/h2conn"
 )
 
 // headroom is how much more than the demand a pool is made to carry, so that it
@@ -75,7 +75,7 @@ func (w *window) peak() int { return slices.Max(w.peaks[:]) }
 
 // noLimit stands for the stream limit of a server that has none, or of which none
 // is known.
-const noLimit = wire.NoLimit
+const noLimit = h2conn.NoLimit
 
 // size returns how many slots should serve.
 func (e *endpoint) size() int {

@@ -145,7 +145,7 @@ func TestADrainThatTakesTooLongIsCut(t *testing.T) {
 	s.pass(1)
 	require.Equal(t, []*slot{first}, s.did.shut)
 	require.True(t, first.cutOff)
-	require.Equal(t, draining, second.phase, "without a wire there is nothing to cut")
+	require.Equal(t, draining, second.phase, "without an h2conn.Conn there is nothing to cut")
 }
 
 func TestSilenceLastsFromTheFirstToTheLastOfItsRPCs(t *testing.T) {

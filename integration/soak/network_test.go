@@ -178,7 +178,7 @@ func (l *link) Write(p []byte) (int, error) {
 	return l.Conn.Write(p)
 }
 
-// Close is called by gRPC, or by subpool's wire.
+// Close is called by gRPC, or by h2conn.
 func (l *link) Close() error {
 	l.end()
 	l.closing.Do(func() {

@@ -34,11 +34,11 @@ func TestThePoolKnowsTheLimitWhateverSecuresTheConnection(t *testing.T) {
 		secure bool
 	}{
 		{"the channel's own", insecure.NewCredentials(), false},
-		{"the channel's own, with a wire", pool.Credentials(insecure.NewCredentials()), false},
+		{"the channel's own, wrapped by h2conn", pool.Credentials(insecure.NewCredentials()), false},
 		{"what the control plane says, TLS", byControlPlane, true},
-		{"what the control plane says, TLS, with a wire", pool.Credentials(byControlPlane), true},
+		{"what the control plane says, TLS, wrapped by h2conn", pool.Credentials(byControlPlane), true},
 		{"what the control plane says, nothing", byControlPlane, false},
-		{"what the control plane says, nothing, with a wire", pool.Credentials(byControlPlane), false},
+		{"what the control plane says, nothing, wrapped by h2conn", pool.Credentials(byControlPlane), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			opts := harness.Options{TCP: true, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}

@@ -58,7 +58,7 @@ func kept(s *grpc_channelz_v1.Socket) map[string]bool {
 	return kept
 }
 
-// Guards: Wire.withAbilities: gRPC reads the options of a socket that says it is one.
+// Guards: h2conn.Conn.withOptionalMethods: gRPC reads the options of a socket that says it is one.
 func TestChannelzShowsOfAPoolWhatItShowsOfAChannel(t *testing.T) {
 	z := channelz(t)
 	serverTLS, clientTLS := harness.TLS(t, "127.0.0.1")

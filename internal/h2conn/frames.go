@@ -1,4 +1,4 @@
-package wire
+package h2conn
 
 import "encoding/binary"
 
@@ -22,21 +22,21 @@ type frames struct {
 	left uint32 // bytes of the present frame's payload still to come
 	unit int    // bytes of what is read of the payload at a time; 0 if it does not matter
 
-	goAway *GoAway // the present frame, once its fixed part has come; nil in others
+	goAway *GoAway // the present frame, once its fixed part has come; nil in a frame that is none
 }
 
 // maxDebug bounds what is kept of a GOAWAY's debug data, in bytes.
 const maxDebug = 256
 
-// news is what some bytes told. Of several limits the last one counts.
-type news struct {
+// found is what some bytes contained. Of several limits the last one counts.
+type found struct {
 	limit   uint32 // of streams that may be open
 	limited bool
 	goAways []GoAway
 }
 
-// follow looks at the next bytes.
-func (f *frames) follow(p []byte) (n news) {
+// follow takes the next bytes.
+func (f *frames) follow(p []byte) (all found) {
 	for len(p) > 0 {
 		switch {
 		case f.left == 0:
@@ -50,7 +50,7 @@ func (f *frames) follow(p []byte) (n news) {
 			f.left -= uint32(before - len(p))
 			if f.have == f.unit {
 				f.have = 0
-				f.read(&n)
+				f.read(&all)
 			}
 		default: // of no interest, but for debug data
 			skip := min(uint32(len(p)), f.left)
@@ -61,15 +61,15 @@ func (f *frames) follow(p []byte) (n news) {
 			p = p[skip:]
 		}
 		if f.goAway != nil && f.left == 0 {
-			n.goAways = append(n.goAways, *f.goAway)
+			all.goAways = append(all.goAways, *f.goAway)
 			f.goAway = nil
 		}
 	}
-	return n
+	return all
 }
 
 // read takes what a whole unit says.
-func (f *frames) read(n *news) {
+func (f *frames) read(all *found) {
 	switch {
 	case f.unit == goAwaySize:
 		const reserved = 1 << 31
@@ -79,7 +79,7 @@ func (f *frames) read(n *news) {
 		}
 		f.unit = 0 // what follows is debug data
 	case binary.BigEndian.Uint16(f.part[:]) == maxConcurrentStreams:
-		n.limit, n.limited = binary.BigEndian.Uint32(f.part[2:]), true
+		all.limit, all.limited = binary.BigEndian.Uint32(f.part[2:]), true
 	}
 }
 

@@ -1,4 +1,4 @@
-package wire
+package h2conn
 
 import (
 	"bytes"
@@ -31,12 +31,12 @@ func TestTheLimitIsWhatTheServerSaidLast(t *testing.T) {
 	}{
 		{"nothing", nil, NoLimit},
 		{"no settings", frame(4, 0), NoLimit},
-		{"others", frame(4, 0, join(setting(1, 5), setting(4, 7))...), NoLimit},
+		{"another setting", frame(4, 0, join(setting(1, 5), setting(4, 7))...), NoLimit},
 		{"the limit", hundred, 100},
-		{"among others", frame(4, 0, join(setting(1, 5), setting(3, 100), setting(4, 7))...), 100},
+		{"among other settings", frame(4, 0, join(setting(1, 5), setting(3, 100), setting(4, 7))...), 100},
 		{"twice in a frame", frame(4, 0, join(setting(3, 5), setting(3, 100))...), 100},
 		{"a second frame", join(hundred, frame(6, 0, make([]byte, 8)...), frame(4, 0, setting(3, 3)...)), 3},
-		{"a second frame with others", join(hundred, frame(4, 0, setting(4, 7)...)), 100},
+		{"a second frame with another setting", join(hundred, frame(4, 0, setting(4, 7)...)), 100},
 		{"nothing allowed", frame(4, 0, setting(3, 0)...), 0},
 		{"the largest", frame(4, 0, setting(3, 1<<32-1)...), NoLimit},
 		{"within another frame", frame(0, 0, hundred...), NoLimit},
@@ -46,18 +46,18 @@ func TestTheLimitIsWhatTheServerSaidLast(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for piece := 1; piece <= len(tt.sent)+1; piece++ {
-				w := newWire(nil, nil, func() {})
+				c := newConn(nil, nil, func() {})
 				for rest := tt.sent; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
-					w.saw(rest[:min(piece, len(rest))])
+					c.observe(rest[:min(piece, len(rest))])
 				}
-				require.Equal(t, tt.want, streams(w), "in pieces of %d", piece)
-				require.EqualValues(t, len(tt.sent), w.Received())
+				require.Equal(t, tt.want, streams(c), "in pieces of %d", piece)
+				require.EqualValues(t, len(tt.sent), c.Received())
 			}
 		})
 	}
 }
 
-// gRPC breaks off a connection with a length that is no multiple of six. The wire need
+// gRPC breaks off a connection with a length that is no multiple of six. The Conn need
 // not know that, but it must not lose its place: what comes after is understood.
 func TestSettingsOfEveryLengthAreFollowed(t *testing.T) {
 	payload := bytes.Repeat(setting(3, 5), 20)[:100]
@@ -66,11 +66,11 @@ func TestSettingsOfEveryLengthAreFollowed(t *testing.T) {
 			begun := frame(4, flags, payload[:n]...)
 			for _, sent := range [][]byte{begun, join(begun, frame(4, 0, setting(3, 100)...))} {
 				for _, piece := range []int{1, 2, 5, 7, 64, len(sent)} {
-					w := newWire(nil, nil, func() {})
+					c := newConn(nil, nil, func() {})
 					for rest := sent; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
-						w.saw(rest[:min(piece, len(rest))])
+						c.observe(rest[:min(piece, len(rest))])
 					}
-					require.Equal(t, limitOf(sent), streams(w), "%d bytes, flags %d, in pieces of %d", n, flags, piece)
+					require.Equal(t, limitOf(sent), streams(c), "%d bytes, flags %d, in pieces of %d", n, flags, piece)
 				}
 			}
 		}
@@ -79,9 +79,9 @@ func TestSettingsOfEveryLengthAreFollowed(t *testing.T) {
 
 func TestAChangeOfTheLimitIsTold(t *testing.T) {
 	told := 0
-	w := newWire(nil, nil, func() { told++ })
+	c := newConn(nil, nil, func() { told++ })
 	for _, limit := range []uint32{100, 100, 50, 1 << 31, 1<<32 - 1} {
-		w.saw(frame(4, 0, setting(3, limit)...))
+		c.observe(frame(4, 0, setting(3, limit)...))
 	}
 	require.Equal(t, 3, told)
 }
@@ -117,18 +117,18 @@ func TestEachGoAwayIsTold(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for piece := 1; piece <= len(tt.sent)+1; piece++ {
 				var told []GoAway
-				w := newWire(nil, nil, func() {})
-				w.OnGoAway(func(g GoAway) { told = append(told, g) })
+				c := newConn(nil, nil, func() {})
+				c.OnGoAway(func(g GoAway) { told = append(told, g) })
 				for rest := tt.sent; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
-					w.saw(rest[:min(piece, len(rest))])
+					c.observe(rest[:min(piece, len(rest))])
 				}
 				require.Equal(t, tt.told, told, "in pieces of %d", piece)
 				if len(told) > 0 {
-					require.Equal(t, told[len(told)-1], *w.GoAway())
+					require.Equal(t, told[len(told)-1], *c.GoAway())
 				} else {
-					require.Nil(t, w.GoAway())
+					require.Nil(t, c.GoAway())
 				}
-				require.Equal(t, NoLimit, streams(w))
+				require.Equal(t, NoLimit, streams(c))
 			}
 		})
 	}
@@ -150,30 +150,30 @@ func TestAGoAwayInWords(t *testing.T) {
 }
 
 // streams is the limit alone.
-func streams(w *Wire) int {
-	n, _ := w.Limit()
+func streams(c *Conn) int {
+	n, _ := c.Limit()
 	return n
 }
 
 // Guards: `stated` of Limit. A limit that is stated late is not one that is lowered.
 func TestALimitIsStatedOrNot(t *testing.T) {
-	w := newWire(nil, nil, func() {})
-	w.saw(frame(4, 0))
-	_, stated := w.Limit()
+	c := newConn(nil, nil, func() {})
+	c.observe(frame(4, 0))
+	_, stated := c.Limit()
 	require.False(t, stated)
-	w.saw(frame(4, 0, setting(3, 1<<32-1)...))
-	limit, stated := w.Limit()
+	c.observe(frame(4, 0, setting(3, 1<<32-1)...))
+	limit, stated := c.Limit()
 	require.True(t, stated)
 	require.Equal(t, NoLimit, limit)
 }
 
-// Guards: `w.closed.Store(true)` in Cut.
-func TestAConnectionThatWasCutIsClosedThoughNobodyCallsClose(t *testing.T) {
+// Guards: `c.closed.Store(true)` in ForceClose.
+func TestAConnectionThatWasClosedByForceIsClosedThoughCloseIsNotCalled(t *testing.T) {
 	a, b := net.Pipe()
 	defer b.Close()
-	w := newWire(a, a, func() {})
-	w.Cut()
-	require.True(t, w.Closed())
+	c := newConn(a, a, func() {})
+	c.ForceClose()
+	require.True(t, c.Closed())
 }
 
 // limitOf reads frames in one go, as RFC 9113 has them: the other way to the same.
@@ -204,18 +204,18 @@ type pieces struct {
 func (p pieces) Read(b []byte) (int, error) { return p.from.Read(b[:min(len(b), p.most)]) }
 
 // Arbitrary bytes in arbitrary pieces: no panic, nothing kept, the same limit as by
-// another reading, and gRPC reads exactly what came.
-func FuzzWire(f *testing.F) {
+// another parser, and gRPC reads exactly what came.
+func FuzzConn(f *testing.F) {
 	f.Add([]byte{}, uint8(1))
 	f.Add(frame(4, 0, setting(3, 100)...), uint8(4))
 	f.Add(join(frame(4, 0, join(setting(3, 5), []byte{0, 3, 0})...), frame(4, 0, setting(3, 7)...)), uint8(7))
 	f.Add(bytes.Repeat([]byte{255}, 40), uint8(3))
 	f.Fuzz(func(t *testing.T, sent []byte, piece uint8) {
-		w := newWire(pieces{from: bytes.NewReader(sent), most: int(piece) + 1}, nil, func() {})
-		got, err := io.ReadAll(w)
+		c := newConn(pieces{from: bytes.NewReader(sent), most: int(piece) + 1}, nil, func() {})
+		got, err := io.ReadAll(c)
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(sent, got))
-		require.Equal(t, limitOf(sent), streams(w))
-		require.EqualValues(t, len(sent), w.Received())
+		require.Equal(t, limitOf(sent), streams(c))
+		require.EqualValues(t, len(sent), c.Received())
 	})
 }

@@ -1,4 +1,4 @@
-package wire
+package h2conn
 
 import (
 	"io"
@@ -10,21 +10,21 @@ import (
 
 // A readyReader takes a buffer only once there is something to read, so that an
 // idle connection pins none. gRPC looks for the method, and has it itself only for
-// the connections of package net, which a wire hides.
+// the connections of package net, which a Conn hides.
 type readyReader interface {
 	ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, error)
 }
 
-type readyWire struct {
-	*Wire
+type readyConn struct {
+	*Conn
 	reader readyReader
 }
 
 // ReadOnReady is Read with a buffer from pool.
-func (w *readyWire) ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
-	buf, n, err := w.reader.ReadOnReady(size, pool)
+func (c *readyConn) ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
+	buf, n, err := c.reader.ReadOnReady(size, pool)
 	if n > 0 {
-		w.saw((*buf)[:n])
+		c.observe((*buf)[:n])
 	}
 	return buf, n, err
 }

@@ -1,4 +1,4 @@
-package wire
+package h2conn
 
 import (
 	"google.golang.org/grpc/balancer"
@@ -6,12 +6,12 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// Fit lets the wires of s into the SubConn that is made with opts and the address
-// that it returns, by the one door that gRPC has for them, which is deprecated
+// Wrap makes the connections of the SubConn that is made with opts and the address that it
+// returns be wrapped for o. The one option that gRPC has for this is deprecated
 // (grpc-go#3498): the credentials of a single SubConn. Credentials that the channel
-// was given by [Credentials] need no door, but find s by the address. Where neither
-// is, there are no wires.
-func Fit(s *Sensor, opts *balancer.NewSubConnOptions, build balancer.BuildOptions, addr resolver.Address) resolver.Address {
+// was given by [Credentials] need no option, but find o by the address. Where neither
+// is, connections are not wrapped.
+func Wrap(o *Observer, opts *balancer.NewSubConnOptions, build balancer.BuildOptions, addr resolver.Address) resolver.Address {
 	b := bundle{transport: build.DialCreds}
 	if build.CredsBundle != nil { // it comes before DialCreds
 		b.perRPC = build.CredsBundle.PerRPCCredentials()
@@ -21,10 +21,10 @@ func Fit(s *Sensor, opts *balancer.NewSubConnOptions, build balancer.BuildOption
 	}
 	switch {
 	case b.transport == nil:
-	case isFitting(b.transport):
-		addr.Attributes = addr.Attributes.WithValue(sensorKey{}, s)
+	case isWrapping(b.transport):
+		addr.Attributes = addr.Attributes.WithValue(observerKey{}, o)
 	default:
-		b.transport = fit(b.transport, s)
+		b.transport = wrap(b.transport, o)
 		//lint:ignore SA1019 there is no other way for a policy
 		opts.CredsBundle = b
 	}

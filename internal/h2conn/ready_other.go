@@ -1,6 +1,6 @@
 //go:build !linux
 
-package wire
+package h2conn
 
 const canReadRaw = false
 

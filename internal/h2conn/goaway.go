@@ -1,4 +1,4 @@
-package wire
+package h2conn
 
 import "fmt"
 

@@ -1,4 +1,4 @@
-package wire
+package h2conn
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// sockets is a pair of connected sockets, the first with a wire.
+// sockets is a pair of connected sockets, the first of them wrapped.
 func sockets(t testing.TB) (w net.Conn, other net.Conn) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -25,19 +25,19 @@ func sockets(t testing.TB) (w net.Conn, other net.Conn) {
 	other, err = l.Accept()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close(); _ = other.Close() })
-	return newWire(c, c, func() {}).withAbilities(), other
+	return newConn(c, c, func() {}).withOptionalMethods(), other
 }
 
-func TestASocketKeepsItsAbilities(t *testing.T) {
+func TestASocketKeepsItsOptionalMethods(t *testing.T) {
 	w, _ := sockets(t)
 	_, isSys := w.(syscall.Conn)
 	require.True(t, isSys)
 	_, isReady := w.(readyReader)
 	require.Equal(t, runtime.GOOS == "linux", isReady)
 	raw, _ := net.Pipe()
-	_, isSys = newWire(raw, raw, func() {}).withAbilities().(syscall.Conn)
-	require.False(t, isSys, "nor gets others")
-	alts := newWire(readyOnly{raw}, raw, func() {}).withAbilities()
+	_, isSys = newConn(raw, raw, func() {}).withOptionalMethods().(syscall.Conn)
+	require.False(t, isSys, "and gets no more")
+	alts := newConn(readyOnly{raw}, raw, func() {}).withOptionalMethods()
 	_, isSys = alts.(syscall.Conn)
 	require.False(t, isSys)
 	_, isReady = alts.(readyReader)
@@ -80,7 +80,7 @@ func TestAReadKeepsABufferOnlyForWhatCame(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, hundred, (*buf)[:n])
 	require.Equal(t, pool.taken-1, pool.given, "the caller gives it back")
-	require.Equal(t, 100, streams(w.(*readySysWire).Wire))
+	require.Equal(t, 100, streams(w.(*readySysConn).Conn))
 
 	require.NoError(t, other.Close())
 	_, _, err = r.ReadOnReady(100, pool)
@@ -88,7 +88,7 @@ func TestAReadKeepsABufferOnlyForWhatCame(t *testing.T) {
 	require.Equal(t, pool.taken-1, pool.given)
 }
 
-func TestACutEndsAReadThatWaits(t *testing.T) {
+func TestAForceCloseEndsAReadThatWaits(t *testing.T) {
 	for _, ready := range []bool{false, true} {
 		w, _ := sockets(t)
 		ended := make(chan error)
@@ -102,7 +102,7 @@ func TestACutEndsAReadThatWaits(t *testing.T) {
 			ended <- err
 		}()
 		time.Sleep(10 * time.Millisecond) // so that it waits; it ends the same if it does not yet
-		w.(interface{ Cut() }).Cut()
+		w.(interface{ ForceClose() }).ForceClose()
 		require.ErrorIs(t, <-ended, net.ErrClosed)
 	}
 }
@@ -129,19 +129,19 @@ func FuzzReadOnReady(f *testing.F) {
 			pool.Put(buf)
 		}
 		require.True(t, bytes.Equal(sent, got))
-		require.Equal(t, limitOf(sent), streams(w.(*readySysWire).Wire))
+		require.Equal(t, limitOf(sent), streams(w.(*readySysConn).Conn))
 		require.Equal(t, pool.taken, pool.given)
 	})
 }
 
-// What a wire costs: nanoseconds for each read, against the connection alone.
+// What a Conn costs: nanoseconds for each read, against the connection alone.
 func BenchmarkRead(b *testing.B) {
 	chunk := frame(0, 0, make([]byte, 1000)...)
-	for _, fitted := range []bool{false, true} {
-		b.Run(fmt.Sprintf("wire=%v", fitted), func(b *testing.B) {
+	for _, wrapped := range []bool{false, true} {
+		b.Run(fmt.Sprintf("wrapped=%v", wrapped), func(b *testing.B) {
 			var c net.Conn = endless(chunk)
-			if fitted {
-				c = newWire(c, c, func() {})
+			if wrapped {
+				c = newConn(c, c, func() {})
 			}
 			b.ReportAllocs()
 			b.SetBytes(int64(len(chunk)))
