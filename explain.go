@@ -52,7 +52,7 @@ func Explain(input string) (Explanation, error) {
 		e.Config, given = target.Settings, target.Given
 	}
 	if err == nil {
-		err = picker.Check(e.Config.Picker)
+		err = settings.CheckPicker(e.Config.Picker, picker.Names())
 	}
 	if err != nil {
 		return Explanation{}, err

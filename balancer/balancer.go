@@ -15,9 +15,9 @@ import (
 
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/internal/h2conn"
+	"github.com/grpc-subpool/subpool/internal/load"
 	"github.com/grpc-subpool/subpool/internal/registry"
 	"github.com/grpc-subpool/subpool/internal/settings"
-	"github.com/grpc-subpool/subpool/picker"
 )
 
 // A pool is the policy of one channel: the shell around its endpoints.
@@ -41,7 +41,7 @@ type pool struct {
 	mu          sync.Mutex
 	cfg         *config.Config
 	endpoints   []*endpointOf
-	gate        picker.Gate // what the connections share
+	waiters     *load.Waiters // what the connections share
 	lastOrder   int
 	warnedSize  bool
 	connErr     error // of the last attempt that failed
@@ -74,7 +74,7 @@ type pool struct {
 type endpointOf struct {
 	endpoint
 	addr    resolver.Endpoint
-	goAways picker.GoAways
+	goAways load.GoAways
 
 	goAwaysSeen uint32
 	freshUntil  time.Time // the window of goAways is closed then; or zero
@@ -86,7 +86,7 @@ func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	for _, s := range []*signal{&p.news, &p.pressure, &p.roused, &p.full} {
 		s.wake = p.wake
 	}
-	p.gate.Empty, p.gate.Pressure, p.gate.Room, p.gate.Full = p.news.raise, p.pressure.raise, p.news.raise, p.full.raise
+	p.waiters = load.NewWaiters(load.Signals{Changed: p.news.raise, Demand: p.pressure.raise, Full: p.full.raise})
 	p.report.limit = noLimit
 	p.roused.raised.Store(true) // a new pool is wanted
 	p.timer = time.AfterFunc(time.Hour, p.wake)

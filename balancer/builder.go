@@ -45,7 +45,7 @@ func (builder) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balance
 func (builder) ParseConfig(js json.RawMessage) (serviceconfig.LoadBalancingConfig, error) {
 	cfg, _, unknown, err := settings.Parse(js)
 	if err == nil {
-		err = picker.Check(cfg.Picker)
+		err = settings.CheckPicker(cfg.Picker, picker.Names())
 	}
 	if err != nil {
 		// A running pool keeps what it has, and gRPC says nothing.

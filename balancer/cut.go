@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/grpc-subpool/subpool/internal/h2conn"
-	"github.com/grpc-subpool/subpool/picker"
+	"github.com/grpc-subpool/subpool/internal/load"
 )
 
 // patience is how long gRPC may take to close a connection that has no RPC. With a
@@ -16,7 +16,7 @@ const patience = time.Second
 // A connection is one that may outlive its SubConn, or the time that the SubConn had
 // it: for its streams, after a GOAWAY, or when another policy took over.
 type connection struct {
-	load *picker.Load
+	load *load.Load
 	conn *h2conn.Conn
 	left time.Time
 }

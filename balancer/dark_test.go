@@ -68,7 +68,7 @@ func TestAConnectionThatWentDarkIsReplaced(t *testing.T) {
 	}
 }
 
-// Guards: `s.sub.load.Doubt(s.doubted)`, and `next.doubt` in publication.equal.
+// Guards: `s.sub.load.SetSuspect(s.doubted)`, and `next.doubt` in publication.equal.
 func TestADarkConnectionIsSparedWhileItsSuccessorDials(t *testing.T) {
 	story(t, `{"size":4,"unresponsiveTimeout":"1s"}`, harness.Options{Handle: taking(5 * time.Millisecond)}, func(t *testing.T, c client) {
 		c.Darken(harness.Swallow, 2)

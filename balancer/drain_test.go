@@ -79,7 +79,7 @@ func TestConnectionsStayWithinTheBudget(t *testing.T) {
 	})
 }
 
-// Guards: `call(l.gate.Empty)` in picker.Load.freed and `p.news.take()` in
+// Guards: `call(l.waiters.signals.Changed)` in load.Load.releaseSlow and `p.news.take()` in
 // settleLocked; nobody would look again.
 func TestARetiredConnectionIsClosedWhenItsLastStreamEnds(t *testing.T) {
 	story(t, `{"size":1,"maxLifetime":"10s","idleTimeout":"0s","lifetimeJitter":0}`, harness.Options{}, func(t *testing.T, c client) {

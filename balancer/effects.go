@@ -7,19 +7,18 @@ import (
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/internal/h2conn"
-	"github.com/grpc-subpool/subpool/picker"
+	"github.com/grpc-subpool/subpool/internal/load"
 )
 
 // A subchannel is what a slot has of gRPC.
 type subchannel struct {
 	owner   *endpointOf
-	lanes   []*lineOf        // to each address; nil until it is dialled
-	load    *picker.Load     // of the connection; nil without one
-	addr    resolver.Address // of the connection, with its load
-	sampled int              // RPCs in flight when the demand was last sampled
-	health  *healthNote      // of the connection
-	conn    *h2conn.Conn     // of the connection; nil if it was not wrapped
-	silence *silence         // of the connection
+	lanes   []*lineOf    // to each address; nil until it is dialled
+	load    *load.Load   // of the connection; nil without one
+	sampled int          // RPCs in flight when the demand was last sampled
+	health  *healthNote  // of the connection
+	conn    *h2conn.Conn // of the connection; nil if it was not wrapped
+	silence *silence     // of the connection
 }
 
 // lineOf is the SubConn to one address.

@@ -31,7 +31,7 @@ func (c tokens) GetRequestMetadata(context.Context, ...string) (map[string]strin
 }
 func (c tokens) RequireTransportSecurity() bool { return c.secure }
 
-// Guards: `info.BytesSent` in picker.NewLoad. On the network the connection is silent.
+// Guards: `info.BytesSent` in load.New. On the network the connection is silent.
 func TestRPCsThatHaveNoTokenDoNotKeepAConnectionFromBeingRefreshed(t *testing.T) {
 	noToken := grpc.WithPerRPCCredentials(tokens{err: errors.New("no token")})
 	story(t, `{"size":1,"idleTimeout":"20s","maxLifetime":"0s"}`, harness.Options{}, func(t *testing.T, c client) {

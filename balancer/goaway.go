@@ -40,14 +40,14 @@ func (s *slot) endedBy(w *h2conn.Conn) {
 // connection of s refutes it: in time, or because it has drained.
 func (p *pool) judgeRequestsLocked(s *slot, now time.Time) {
 	e, load := s.sub.owner, s.sub.load
-	if load.GoneAway() || e.requests.most == 0 {
+	if load.GoAwayReceived() || e.requests.most == 0 {
 		return
 	}
 	switch {
-	case load.Spent() && !s.spent():
+	case load.RequestLimitReached() && !s.spent():
 		s.spentAt = now
 		return
-	case s.refutes(now) && !load.Spent(): // some that started had no stream
+	case s.refutes(now) && !load.RequestLimitReached(): // some that started had no stream
 		s.spentAt = time.Time{}
 		return
 	case !s.refutes(now) && !(s.spent() && load.Drained()):
@@ -56,7 +56,7 @@ func (p *pool) judgeRequestsLocked(s *slot, now time.Time) {
 	e.requests = requestCap{}
 	for _, o := range slices.Concat(e.slots, e.leaving) {
 		if o.spentAt = (time.Time{}); o.sub.load != nil {
-			o.sub.load.SetMost(0)
+			o.sub.load.SetRequestLimit(0)
 		}
 	}
 	p.recount = true
@@ -90,20 +90,20 @@ func (p *pool) repeatsEndLocked(now time.Time) bool {
 		for _, s := range e.slots {
 			dialled := s.phase == ready && s.won().since >= opened
 			if dialled && !now.Before(s.since.Add(freshAfter)) && !s.sub.load.Fresh() {
-				s.sub.load.Freshen(opened)
+				s.sub.load.SetFresh(opened)
 				p.recount = true
 				e.freshUntil = now.Add(lateRepeats)
 			}
 			// Of one that said GOAWAY gRPC tells in a moment that it is lost.
-			coming = coming || dialled || s.onItsWay() || s.connected() && s.sub.load.GoneAway()
+			coming = coming || dialled || s.onItsWay() || s.connected() && s.sub.load.GoAwayReceived()
 		}
 		if !now.Before(e.freshUntil) || !coming {
 			e.freshUntil = time.Time{}
 			e.goAways.Close()
-			p.recount = p.recount || p.gate.Repeats() // those that are kept may find a place here
+			p.recount = p.recount || p.waiters.Retrying() // those that are kept may find a place here
 			continue
 		}
 		open = true
 	}
-	return !open && p.gate.Repeats()
+	return !open && p.waiters.Retrying()
 }

@@ -6,9 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
-	"google.golang.org/grpc/balancer/base"
-	"google.golang.org/grpc/resolver"
 
+	"github.com/grpc-subpool/subpool/internal/load"
 	"github.com/grpc-subpool/subpool/picker"
 )
 
@@ -19,16 +18,14 @@ type refusing struct {
 }
 
 func refuse(t *testing.T) refusing {
-	r := refusing{&pool{}, &endpointOf{endpoint: *tell(t, `{"size":3}`).endpoint}}
+	r := refusing{&pool{waiters: new(load.Waiters)}, &endpointOf{endpoint: *tell(t, `{"size":3}`).endpoint}}
 	r.p.endpoints = []*endpointOf{r.e}
-	r.p.gate.Open(picker.Terms{})
 	return r
 }
 
 // connect makes a connection that was dialled just before.
 func (r refusing) connect(now time.Time) *slot {
-	l := picker.NewLoad(&r.p.gate)
-	l.Of(&r.e.goAways)
+	l := load.New(r.p.waiters, &r.e.goAways)
 	lanes := []*lineOf{{since: r.e.goAways.Count()}}
 	return &slot{phase: ready, since: now, sub: subchannel{owner: r.e, load: l, lanes: lanes}}
 }
@@ -68,14 +65,14 @@ func TestAConnectionIsFreshWhenItWasDialledAfterTheGoAwayAndHasLivedForAMoment(t
 	require.False(t, r.p.recount)
 	require.True(t, r.at(later.Add(freshAfter), old, made))
 	require.True(t, made.sub.load.Fresh())
-	require.True(t, r.p.recount, "or the RPCs that are kept would stay")
+	require.True(t, r.p.recount, "or the RPCs that are held would stay")
 	require.False(t, old.sub.load.Fresh())
 	require.False(t, r.at(later.Add(freshAfter+lateRepeats), old, made))
 	require.True(t, old.sub.load.Fresh())
 }
 
 // Guards: `!coming`.
-func TestNoRPCIsKeptForAConnectionThatDoesNotCome(t *testing.T) {
+func TestNoRPCIsHeldForAConnectionThatDoesNotCome(t *testing.T) {
 	r := refuse(t)
 	a, b := r.connect(start), r.connect(start)
 	a.sub.load.GoAway(0)
@@ -86,9 +83,8 @@ func TestNoRPCIsKeptForAConnectionThatDoesNotCome(t *testing.T) {
 // Guards: `max(0, int(int32(…)))` in carryHeldLocked: an RPC that had no stream takes its
 // start back.
 func TestHeldRPCsAreNotCountedAgainWhereStartsWereTakenBack(t *testing.T) {
-	p := &pool{published: &publication{}}
-	p.gate.Open(picker.Terms{})
-	p.published.loads = []*picker.Load{picker.NewLoad(&p.gate)}
+	p := &pool{waiters: new(load.Waiters), published: &publication{}}
+	p.published.loads = []*load.Load{load.New(p.waiters, nil)}
 	p.published.starts = 1
 	p.report.carried = 100
 	p.carryHeldLocked(&publication{})
@@ -98,11 +94,11 @@ func TestHeldRPCsAreNotCountedAgainWhereStartsWereTakenBack(t *testing.T) {
 // A limit of RPCs that was learned from a restart, say, is false: within a quarter of a second
 // a connection that has carried as many refutes it, though a long stream keeps it open.
 func TestASpentConnectionThatIsNotEndedRefutesTheRule(t *testing.T) {
-	p := &pool{}
+	p := &pool{waiters: new(load.Waiters)}
 	e := &endpointOf{endpoint: *tell(t, `{"size":1}`).endpoint}
 	e.requests = requestCap{most: 2}
-	s := &slot{phase: ready, sub: subchannel{owner: e, load: picker.NewLoad(&p.gate)}}
-	s.sub.load.SetMost(2)
+	s := &slot{phase: ready, sub: subchannel{owner: e, load: load.New(p.waiters, nil)}}
+	s.sub.load.SetRequestLimit(2)
 	e.slots = []*slot{s}
 	require.True(t, pick(s.sub.load))
 	require.True(t, pick(s.sub.load))
@@ -117,9 +113,9 @@ func TestASpentConnectionThatIsNotEndedRefutesTheRule(t *testing.T) {
 }
 
 // pick makes an RPC on the connection of l, and reports whether it was taken.
-func pick(l *picker.Load) bool {
-	sc := base.SubConnInfo{Address: picker.WithLoad(resolver.Address{}, l, 0)}
-	p := picker.Builder(picker.RoundRobin).Build(base.PickerBuildInfo{ReadySCs: map[balancer.SubConn]base.SubConnInfo{nil: sc}})
+func pick(l *load.Load) bool {
+	w := new(load.Waiters)
+	p := picker.Build(picker.RoundRobin, load.Serving{Waiters: w, Waiting: w.Renew(), Conns: []load.Conn{{Load: l}}})
 	_, err := p.Pick(balancer.PickInfo{})
 	return err == nil
 }

@@ -35,7 +35,7 @@ func (c client) burst(n int) (failed []error) {
 	return failed
 }
 
-// Guards: `call(l.gate.Pressure)` in picker.Load.notable; nobody would see the demand
+// Guards: `call(l.waiters.signals.Demand)` in load.Load.reserveSlow; the demand would not be seen
 // before the next sample. And `n == 0 && e.awake` in endpoint.size.
 func TestAPoolGrowsWithItsLoadAndSleepsAfterIt(t *testing.T) {
 	opts := harness.Options{Handle: taking(10 * time.Millisecond)}

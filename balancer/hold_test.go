@@ -84,7 +84,7 @@ func TestADialThatFailsReleasesWhatItHeld(t *testing.T) {
 	})
 }
 
-// Guards: `l.gate.room()` in picker.Load.freed.
+// Guards: `l.waiters.free(1)` in load.Load.releaseSlow.
 func TestADialThatHangsHoldsNobodyUp(t *testing.T) {
 	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
 		s.Break(harness.Hang)
@@ -96,7 +96,7 @@ func TestADialThatHangsHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// Guards: `p.overfill()` in picker.pool.any.
+// Guards: `p.queue()` in picker.pool.pickFrom.
 func TestAtTheMaximumRPCsWaitInTheConnections(t *testing.T) {
 	limited(t, `{"size":2}`, harness.Options{Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
 		open(40)

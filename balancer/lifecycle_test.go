@@ -2,6 +2,7 @@ package balancer_test
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -200,8 +201,8 @@ func TestNothingIsPublishedWhenNothingChanged(t *testing.T) {
 	})
 }
 
-// Guards: `s.sub.disconnect()` in subConnChanged together with `picker.NewLoad`
-// in connect: one Load per subchannel would make the new connection look full.
+// Guards: `p.disconnectLocked(s, now)` in subConnChanged together with `load.New`
+// in connectedLocked: one Load per subchannel would make the new connection look full.
 func TestAConnectionAfterGoAwayStartsEmpty(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		for range 10 {
@@ -218,7 +219,7 @@ func TestAConnectionAfterGoAwayStartsEmpty(t *testing.T) {
 	})
 }
 
-// Guards: `l.penalize()` in picker.NewLoad.
+// Guards: `l.penalize()` in load.Load.fail.
 func TestASubchannelThatFailsFastDoesNotAttractLoad(t *testing.T) {
 	handle := func(_ context.Context, conn int) error {
 		if conn == 1 {
@@ -242,10 +243,9 @@ func TestASubchannelThatFailsFastDoesNotAttractLoad(t *testing.T) {
 	}
 }
 
-// readyCounts is a picker builder that notes how many connections are READY
+// readyCounts builds pickers that take the connections in turn, and notes how many are READY
 // each time that the pool publishes.
 type readyCounts struct {
-	base.PickerBuilder
 	mu   sync.Mutex
 	seen []int
 }
@@ -254,10 +254,19 @@ func (r *readyCounts) Build(info base.PickerBuildInfo) balancer.Picker {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen = append(r.seen, len(info.ReadySCs))
-	return r.PickerBuilder.Build(info)
+	return &turns{conns: slices.Collect(maps.Keys(info.ReadySCs))}
 }
 
-var counted = &readyCounts{PickerBuilder: picker.Builder(picker.RoundRobin)}
+type turns struct {
+	conns []balancer.SubConn
+	next  atomic.Uint64
+}
+
+func (p *turns) Pick(balancer.PickInfo) (balancer.PickResult, error) {
+	return balancer.PickResult{SubConn: p.conns[p.next.Add(1)%uint64(len(p.conns))]}, nil
+}
+
+var counted = new(readyCounts)
 
 func init() { picker.Register("counted", counted) }
 

@@ -175,7 +175,7 @@ func TestAsManyAsMaxPendingWait(t *testing.T) {
 	}
 }
 
-// Guards: `p.gate.Bound(next.bound)` and `a.bound == b.bound`, and the +1 in Bound.
+// Guards: `with.MaxQueued` and `a.most == b.most`.
 func TestMaxPendingChangesInPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}})

@@ -5,7 +5,7 @@ import (
 
 	"google.golang.org/grpc/experimental/stats"
 
-	"github.com/grpc-subpool/subpool/picker"
+	"github.com/grpc-subpool/subpool/internal/load"
 )
 
 // The metrics, as gRFC A79 has them: registered here, recorded on whatever the
@@ -145,7 +145,7 @@ func (p *pool) countLocked(t tally) {
 // countFullLocked takes what the pickers have counted.
 func (p *pool) countFullLocked() {
 	p.report.nextCount = time.Time{}
-	queued, refused := p.gate.TakeFull()
+	queued, refused := p.waiters.TakeFull()
 	p.addLocked(&p.report.queued, queued, fullMetric, "queued")
 	p.addLocked(&p.report.refused, refused, fullMetric, "refused")
 }
@@ -160,7 +160,7 @@ func (p *pool) addLocked(total *int, n int, metric *stats.Int64CountHandle, labe
 
 // countHeldLocked counts the RPCs that are held and have not been counted.
 func (p *pool) countHeldLocked() {
-	if waiting := p.gate.Waiting(); waiting > p.report.carried {
+	if waiting := p.waiters.Waiting(); waiting > p.report.carried {
 		p.addLocked(&p.report.held, waiting-p.report.carried, fullMetric, "held")
 		p.report.carried = waiting
 	}
@@ -173,12 +173,12 @@ func (p *pool) countHeldLocked() {
 func (p *pool) carryHeldLocked(next *publication) {
 	p.countHeldLocked()
 	started := max(0, int(int32(startsOf(p.published.loads)-p.published.starts))) // an undo takes some back
-	p.report.carried = max(p.gate.Waiting(), p.report.carried-started)
+	p.report.carried = max(p.waiters.Waiting(), p.report.carried-started)
 	next.starts = startsOf(next.loads)
 }
 
 // startsOf adds up all RPCs that these connections ever carried, modulo 2³².
-func startsOf(loads []*picker.Load) (n uint32) {
+func startsOf(loads []*load.Load) (n uint32) {
 	for _, l := range loads {
 		n += l.Starts()
 	}

@@ -85,7 +85,7 @@ func TestTheRecorderHearsWhatThePoolSays(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
-// Guards: `p.gate.Full` and nextCount: a pool that never looks at its demand would
+// Guards: `Full: p.full.raise` and nextCount: a pool that never looks at its demand would
 // not count until something else happened.
 func TestWhatIsQueuedIsCountedWithinASecond(t *testing.T) {
 	r := harness.NewRecorder()

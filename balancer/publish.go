@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/grpc/balancer/base"
 	"google.golang.org/grpc/connectivity"
 
+	"github.com/grpc-subpool/subpool/internal/load"
 	"github.com/grpc-subpool/subpool/picker"
 )
 
@@ -17,17 +19,17 @@ import (
 type publication struct {
 	state  connectivity.State
 	picker string
-	loads  []*picker.Load // of the READY connections, in their order
-	doubt  []*picker.Load // those that are taken only if no other can be
-	bound  int            // see picker.Terms
-	err    string         // why RPCs fail, in TRANSIENT_FAILURE
-	hold   bool           // RPCs for which there is no room
-	starts uint32         // of the connections, when they were published
+	loads  []*load.Load // of the READY connections, in their order
+	doubt  []*load.Load // those that are taken only if no other can be
+	most   int          // see load.Serving.MaxQueued
+	err    string       // why RPCs fail, in TRANSIENT_FAILURE
+	hold   bool         // RPCs for which there is no room
+	starts uint32       // of the connections, when they were published
 }
 
 func (a *publication) equal(b *publication) bool {
 	return a.state == b.state && a.picker == b.picker && a.err == b.err && a.hold == b.hold &&
-		a.bound == b.bound && slices.Equal(a.loads, b.loads) && slices.Equal(a.doubt, b.doubt)
+		a.most == b.most && slices.Equal(a.loads, b.loads) && slices.Equal(a.doubt, b.doubt)
 }
 
 // publishLocked tells gRPC the pool's state, and gives it a picker, if these
@@ -36,20 +38,20 @@ func (p *pool) publishLocked(now time.Time) {
 	next := publication{state: aggregate(p.endpoints)}
 	if p.cfg != nil {
 		next.picker = p.cfg.Picker
-		if p.cfg.MaxPending < math.MaxInt32 { // which stands for none
-			next.bound = p.cfg.MaxPending + 1
+		if next.most = p.cfg.MaxPending; next.most == math.MaxInt32 {
+			next.most = load.NoMaxQueued
 		}
 	}
 	var serving []*slot
-	var leaving []*picker.Load
+	with := load.Serving{Waiters: p.waiters}
 	for _, e := range p.endpoints {
 		for _, s := range e.leaving {
-			leaving = append(leaving, s.sub.load)
+			with.Draining = append(with.Draining, s.sub.load)
 		}
 		for s := range e.those(ready) {
 			serving = append(serving, s)
 			next.loads = append(next.loads, s.sub.load)
-			s.sub.load.Doubt(s.doubted)
+			s.sub.load.SetSuspect(s.doubted)
 			if s.doubted {
 				next.doubt = append(next.doubt, s.sub.load)
 			}
@@ -68,23 +70,23 @@ func (p *pool) publishLocked(now time.Time) {
 	p.noteStateLocked(&next, now)
 	p.carryHeldLocked(&next)
 	p.published = &next
-	p.gate.Open(picker.Terms{Hold: next.hold, Bound: next.bound, Leaving: leaving})
+	with.Waiting, with.Hold, with.MaxQueued = p.waiters.Renew(), next.hold, next.most
 	if released {
-		p.gate.EndRepeats()
+		p.waiters.EndRetries()
 	}
 	p.nextRelease, p.heldSince, p.recount = time.Time{}, time.Time{}, false
-	p.cc.UpdateState(balancer.State{ConnectivityState: next.state, Picker: p.pickerLocked(serving, err)})
+	p.cc.UpdateState(balancer.State{ConnectivityState: next.state, Picker: p.pickerLocked(serving, with, err)})
 }
 
 // pickerLocked is the picker of what is published; err is why there is none.
-func (p *pool) pickerLocked(serving []*slot, err error) balancer.Picker {
+func (p *pool) pickerLocked(serving []*slot, with load.Serving, err error) balancer.Picker {
 	switch p.published.state {
 	case connectivity.Ready:
-		conns := make(map[balancer.SubConn]base.SubConnInfo, len(serving))
+		slices.SortFunc(serving, func(a, b *slot) int { return cmp.Compare(a.order, b.order) })
 		for _, s := range serving {
-			conns[s.won().sc] = base.SubConnInfo{Address: s.sub.addr}
+			with.Conns = append(with.Conns, load.Conn{SubConn: s.won().sc, Address: s.won().addr, Load: s.sub.load})
 		}
-		return picker.Builder(p.published.picker).Build(base.PickerBuildInfo{ReadySCs: conns})
+		return picker.Build(p.published.picker, with)
 	case connectivity.TransientFailure:
 		return base.NewErrPicker(err)
 	}
@@ -95,9 +97,9 @@ func (p *pool) pickerLocked(serving []*slot, err error) balancer.Picker {
 // free: a dial that hangs holds nobody up. Many are released at once, few after a
 // short while.
 func (p *pool) releasesLocked(now time.Time) bool {
-	some, many := p.gate.Freed()
+	some, many := p.waiters.Freed()
 	if some && p.nextRelease.IsZero() {
-		p.nextRelease = now.Add(growthChecks + time.Duration(p.gate.Waiting())*perWaiting)
+		p.nextRelease = now.Add(growthChecks + time.Duration(p.waiters.Waiting())*perWaiting)
 	}
 	return many || some && !now.Before(p.nextRelease)
 }

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/grpc-subpool/subpool/internal/harness"
-	"github.com/grpc-subpool/subpool/picker"
+	"github.com/grpc-subpool/subpool/internal/load"
 )
 
 // seen is the policy, and the pool that it built last.
@@ -33,25 +33,24 @@ func (s *seen) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balance
 	return s.pool
 }
 
-// Guards: `s.sub.addr = picker.WithLoad(s.won().addr, …)` in slot.connect, and not
-// on top of what it was: attributes are a chain, and never let go.
+// Guards: `s.sub.load, s.sub.health, s.sub.conn = nil, nil, nil` in disconnectLocked.
 func TestALostConnectionLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
 		s.NewClient(t, `{"loadBalancingConfig":[{"subpool_seen":{}}]}`).Connect()
 		synctest.Wait()
-		load := func() *picker.Load {
+		present := func() *load.Load {
 			lastSeen.pool.mu.Lock()
 			defer lastSeen.pool.mu.Unlock()
 			return lastSeen.pool.endpoints[0].slots[0].sub.load
 		}
-		first := weak.Make(load())
+		first := weak.Make(present())
 		for range 3 {
 			time.Sleep(time.Minute)
 			s.Cut()
 			synctest.Wait()
 		}
-		require.NotNil(t, load())
+		require.NotNil(t, present())
 		runtime.GC()
 		require.Nil(t, first.Value(), "the first of four connections")
 	})

@@ -9,17 +9,14 @@ import (
 	"google.golang.org/grpc/connectivity"
 
 	"github.com/grpc-subpool/subpool/internal/h2conn"
-	"github.com/grpc-subpool/subpool/picker"
+	"github.com/grpc-subpool/subpool/internal/load"
 )
 
 // connectedLocked fits the senses to a new connection.
 func (p *pool) connectedLocked(s *slot) {
-	load, line := picker.NewLoad(&p.gate), s.won()
-	load.Of(&s.sub.owner.goAways)
-	load.SetMost(s.sub.owner.requests.most)
+	load, line := load.New(p.waiters, &s.sub.owner.goAways), s.won()
+	load.SetRequestLimit(s.sub.owner.requests.most)
 	s.sub.load = load
-	// Not on top of the last connection's: that would keep all old Loads alive.
-	s.sub.addr = picker.WithLoad(line.addr, load, s.order)
 	s.sub.health = s.watchHealth(p.news.raise)
 	s.sub.conn = line.observer.Conn()
 	s.cuttable = s.sub.conn != nil
@@ -32,7 +29,7 @@ func (p *pool) connectedLocked(s *slot) {
 		}
 		x := &silence{begin: time.Now()}
 		s.sub.silence = x
-		load.OnSilence(func() {
+		load.OnUnanswered(func() {
 			than := time.Duration(p.silenceAfter.Load())
 			if than > 0 && x.ended(w.Received(), time.Now(), than) {
 				x.long.Store(true)

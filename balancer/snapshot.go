@@ -46,7 +46,7 @@ func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
 		At:        now,
 		Since:     p.since,
 		Settings:  config.Default(), // until the resolver has answered
-		Held:      p.gate.Waiting() + p.gate.Kept(),
+		Held:      p.waiters.Waiting() + p.waiters.HeldRetries(),
 		Endpoints: []inspect.Endpoint{},
 		Totals:    p.totalsLocked(),
 		Decisions: p.trace.decisions(),

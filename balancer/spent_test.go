@@ -38,8 +38,8 @@ func (c client) crowd(callers, rounds int) []error {
 // gRPC sends an RPC that was refused again, but only once. What that costs before two
 // connections have ended is what it costs a plain channel.
 //
-// Guards: requestCap.ended; `load.SetMost(…)` in connectedLocked; `p.spent()` in the
-// picker's any; `l.gate.expectRepeat()` in Load.ended; that GoAway comes before gRPC's
+// Guards: requestCap.ended; `load.SetRequestLimit(…)` in connectedLocked; `c.RequestLimitReached()` in
+// picker.pool.holds; `l.waiters.expectRetry()` in load.Load.fail; that GoAway comes before gRPC's
 // reader has the frame; `s.spent()` in endpoint.urgent.
 func TestNoRPCIsLostToAServerThatEndsConnectionsAfterSoMany(t *testing.T) {
 	const callers, takes = 64, 50
@@ -116,7 +116,7 @@ func TestAServerThatEndsEachConnectionAtOnceIsNotDialledInAHotLoop(t *testing.T)
 // Connections that carried nothing yet end one after the other, each just when an RPC
 // comes.
 //
-// Guards: repeat.go, and `s.sub.load.GoneAway()` in renewsAfterGoAway: the pool may look
+// Guards: internal/load/retry.go, and `s.sub.load.GoAwayReceived()` in repeatsEndLocked: the pool may look
 // before gRPC tells that the connection is lost.
 func TestNoRPCIsLostToConnectionsThatTookNone(t *testing.T) {
 	silent(t, `{"size":4}`, always, func(t *testing.T, c client, s *harness.SilentServer) {

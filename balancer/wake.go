@@ -75,11 +75,11 @@ func (p *pool) watchLocked() {
 		margin := e.margin()
 		for s := range e.those(ready) {
 			if margin == 0 {
-				s.sub.load.Watch(0)
+				s.sub.load.SetHighWatermark(0)
 				continue
 			}
 			most := s.sub.sampled + margin
-			s.sub.load.Watch(most)
+			s.sub.load.SetHighWatermark(most)
 			if s.sub.load.InFlight() >= most {
 				p.pressure.raise()
 			}
@@ -112,7 +112,7 @@ func (p *pool) feelLocked(now time.Time) {
 // the next publication, so a count is believed for a moment only; then those that are
 // left must pick again.
 func (p *pool) heldLocked(now time.Time) int {
-	held := p.gate.Waiting() + p.gate.Kept()
+	held := p.waiters.Waiting() + p.waiters.HeldRetries()
 	switch {
 	case held == 0:
 	case p.heldSince.IsZero():

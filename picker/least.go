@@ -8,45 +8,45 @@ import (
 
 // leastInFlight takes the less loaded of two connections drawn at random: near
 // the spread of a full scan at a cost that does not grow with the pool, and
-// without the herd that follows a scan's single winner. If that one carries an RPC, it
-// looks at a few others for one that carries none: a short RPC should not share with a
+// without the rush of all clients to a scan's single winner. If that one carries an RPC, it
+// probes a few more for one that carries none: a short RPC should not share with a
 // long stream while a connection is free. Where the lesser carries more, that is unlikely.
 type leastInFlight struct{ pool }
 
 func (p *leastInFlight) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
-	if p.gate.Repeats() && p.gate.isRepeat(info) {
-		return p.repeat(info)
+	if p.Waiters.Retrying() && p.Waiters.IsRetry(info.Ctx) {
+		return p.retry(info)
 	}
 	if len(p.conns) == 1 {
-		return p.any(0)
+		return p.pickFrom(0)
 	}
 	random := rand.Uint64()
 	i, j := twoOf(uint64(len(p.conns)), random)
 	a := &p.conns[i]
-	if n := a.cost(); n != 0 {
+	if n := a.Cost(); n != 0 {
 		b := &p.conns[j]
-		if m := b.cost(); m < n { // on a tie a, which is as random as b
+		if m := b.Cost(); m < n { // on a tie a, which is as random as b
 			a, n = b, m
 		}
 		if n == 1 {
-			a = p.free(int(j), random, a)
+			a = p.idleAmong(int(j), random, a)
 		}
 	}
-	if a.reserve() {
+	if a.Reserve() {
 		return a.result, nil
 	}
-	return p.any(int(i))
+	return p.pickFrom(int(i))
 }
 
-// looks is at how many connections free looks.
-const looks = 8
+// probes is at how many connections idleAmong looks.
+const probes = 8
 
-// free returns one of a few connections behind start that carries nothing, each as
+// idleAmong returns one of a few connections behind start that carries nothing, each as
 // likely; or c. The lowest bits of random have not been used yet.
-func (p *leastInFlight) free(start int, random uint64, c *conn) *conn {
+func (p *leastInFlight) idleAmong(start int, random uint64, c *conn) *conn {
 	found := uint64(0)
-	for k := start + 1; k <= start+min(looks, len(p.conns)-1); k++ {
-		if o := &p.conns[k%len(p.conns)]; o.cost() == 0 && !o.Spent() {
+	for k := start + 1; k <= start+min(probes, len(p.conns)-1); k++ {
+		if o := &p.conns[k%len(p.conns)]; o.Cost() == 0 && !o.RequestLimitReached() {
 			found++
 			if random&(1<<16-1)%found == 0 {
 				c = o

@@ -34,7 +34,7 @@ func TestAConnectionThatCarriesNothingIsFoundAmongThoseThatCarryOne(t *testing.T
 	require.Equal(t, map[int]int{8: 1000}, picks(t, p.build(picker.LeastInFlight), 1000))
 }
 
-// Guards: `random&(1<<16-1)%found == 0` in leastInFlight.free: the first behind those
+// Guards: `random&(1<<16-1)%found == 0` in leastInFlight.idleAmong: the first behind those
 // that carry one would get almost all.
 func TestConnectionsThatCarryNothingShareAlike(t *testing.T) {
 	p := newPool(8)
@@ -65,7 +65,7 @@ func TestRPCsHeldByTwoConnectionsDifferByOneAtMost(t *testing.T) {
 	built := p.build(picker.LeastInFlight)
 	for range 500 {
 		pick(t, built)
-		require.InDelta(t, p.loads[0].InFlight(), p.loads[1].InFlight(), 1)
+		require.InDelta(t, p.load(0).InFlight(), p.load(1).InFlight(), 1)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestFinishedRPCsSpreadEvenly(t *testing.T) {
 // A subchannel whose RPCs fail at once never has any in flight: by that alone it
 // looks like the best one. Here the healthy one answers at once too, so that of
 // the RPCs that the other fails only the first of each second may reach it.
-// Without l.penalize in NewLoad it gets every second one.
+// Without l.penalize in load.Load.fail it gets every second one.
 func TestASubchannelThatFailsFastDoesNotAttractLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		built := newPool(2).build(picker.LeastInFlight)
@@ -140,7 +140,7 @@ func TestASubchannelThatFailsFastAttractsNoMoreThanABusyOne(t *testing.T) {
 				done(unavailable)
 			}
 		}
-		require.InDelta(t, p.loads[1].InFlight(), failed, 1)
+		require.InDelta(t, p.load(1).InFlight(), failed, 1)
 	})
 }
 
@@ -159,6 +159,6 @@ func TestASubchannelThatFailedIsTriedAgainSoon(t *testing.T) {
 func TestASubchannelThatFailsIsPickedIfItIsTheOnlyOne(t *testing.T) {
 	p := newPool(2)
 	p.hold(t, 0, 1000)(unavailable)
-	p.loads[1].Drain()
+	p.load(1).Drain()
 	require.Equal(t, map[int]int{0: 10}, picks(t, p.build(picker.LeastInFlight), 10))
 }

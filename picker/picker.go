@@ -1,23 +1,20 @@
 // Package picker spreads RPCs over the READY connections of a pool.
 //
-// A picker is an immutable slice of connections and the atomics that it points
-// at; each change of the set makes a new picker. The builders here are gRPC's
-// own [base.PickerBuilder]s and also work under [base.NewBalancerBuilder]; there
-// each new picker starts to count from zero.
+// A picker is an immutable slice of connections and the atomics that it points at; each
+// change of the set makes a new picker.
 package picker
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
-	"math"
 	"slices"
-	"strings"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/balancer/base"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/grpc-subpool/subpool/internal/load"
 )
 
 // Names of the pickers that are always there.
@@ -26,219 +23,177 @@ const (
 	RoundRobin    = "round_robin"
 )
 
-var builders = map[string]base.PickerBuilder{
-	LeastInFlight: builder(func(p pool) balancer.Picker { return &leastInFlight{p} }),
-	RoundRobin:    builder(newRoundRobin),
-}
-
-// A builder makes a picker of some connections.
-type builder func(pool) balancer.Picker
-
-func (b builder) Build(info base.PickerBuildInfo) balancer.Picker {
-	if len(info.ReadySCs) == 0 {
-		return base.NewErrPicker(balancer.ErrNoSubConnAvailable)
-	}
-	return b(poolOf(info))
+var builders = map[string]func(load.Serving) balancer.Picker{
+	LeastInFlight: func(s load.Serving) balancer.Picker { return &leastInFlight{poolOf(s)} },
+	RoundRobin:    newRoundRobin,
 }
 
 // Register makes b available as the picker name of the settings. The pickers
 // that b builds are wrapped, so that RPCs are counted and a connection that is
-// being retired gets no more of them, whatever b does.
+// being retired gets no more of them, whatever b does. They are never built without a
+// READY connection.
 //
 // Like balancer.Register it must only be called from an init function; a name
 // registered twice means the later builder.
-func Register(name string, b base.PickerBuilder) { builders[name] = wrapped{b} }
-
-// Builder returns the builder registered as name, or nil.
-func Builder(name string) base.PickerBuilder { return builders[name] }
-
-// Check reports a name that no builder is registered as.
-func Check(name string) error {
-	if Builder(name) == nil {
-		return fmt.Errorf("subpool: picker: %q, must be one of %s", name, strings.Join(Names(), ", "))
-	}
-	return nil
+func Register(name string, b base.PickerBuilder) {
+	builders[name] = func(s load.Serving) balancer.Picker { return wrap(b, s) }
 }
 
-// Names returns the names of all registered builders, in order.
+// Names returns the names of all registered pickers, in order.
 func Names() []string { return slices.Sorted(maps.Keys(builders)) }
+
+// Build returns a picker of the connections of s. The name must be one of Names. Only the
+// subpool policy can call it, for s is of an internal package.
+func Build(name string, s load.Serving) balancer.Picker { return builders[name](s) }
 
 // A conn is a READY connection, ready to be picked.
 type conn struct {
-	*Load
+	*load.Load
 	result balancer.PickResult
 }
 
 // A pool is the connections of one picker, in their order.
 type pool struct {
-	gate     *Gate
-	conns    []conn // never empty
-	doubtful []conn // taken only if none of conns can be
-	Terms
-	full  error  // for RPCs beyond the bound
-	crowd *crowd // nil without a pool that publishes
+	load.Serving        // without Conns
+	conns        []conn // never empty
+	all          []conn // conns, and then the suspects, which are taken only if none of conns can be
+	full         error  // for RPCs beyond MaxQueued; made once, so that a pick allocates nothing
 }
 
-// poolOf returns the connections of info. One that came without a Load, because
-// this is not the subpool policy, gets a fresh one.
-func poolOf(info base.PickerBuildInfo) (p pool) {
-	type ordered struct {
-		conn
-		order int
-	}
-	all := make([]ordered, 0, len(info.ReadySCs))
-	for sc, sci := range info.ReadySCs {
-		at, ok := sci.Address.Attributes.Value(placeKey{}).(place)
-		if !ok {
-			at.load = NewLoad(new(Gate))
+func poolOf(s load.Serving) pool {
+	p := pool{Serving: s, all: make([]conn, 0, len(s.Conns))}
+	p.Conns = nil
+	for _, suspect := range []bool{false, true} {
+		for _, c := range s.Conns {
+			if c.Load.Suspect() == suspect {
+				p.all = append(p.all, conn{c.Load, balancer.PickResult{SubConn: c.SubConn, Done: c.Load.DoneFunc()}})
+			}
 		}
-		c := conn{at.load, balancer.PickResult{SubConn: sc, Done: at.load.done}}
-		all = append(all, ordered{c, at.order})
-	}
-	slices.SortFunc(all, func(a, b ordered) int { return cmp.Compare(a.order, b.order) })
-	p.conns = make([]conn, 0, len(all))
-	for i := range all {
-		c := all[i].conn
-		if c.doubted.Load() {
-			p.doubtful = append(p.doubtful, c)
-		} else {
-			p.conns = append(p.conns, c)
+		if len(p.conns) == 0 {
+			p.conns = p.all
 		}
-		p.gate, p.Terms, p.crowd = c.gate, c.gate.terms, c.gate.crowd.Load()
 	}
-	if len(p.conns) == 0 {
-		p.conns, p.doubtful = p.doubtful, nil
-	}
-	if p.Bound > 0 { // made here, so that a pick allocates nothing
+	if p.MaxQueued != load.NoMaxQueued {
 		p.full = status.Errorf(codes.ResourceExhausted,
-			"subpool: maxPending: %d, as many RPCs wait already for a stream, and every connection is full", p.Bound-1)
+			"subpool: maxPending: %d, as many RPCs wait already for a stream, and every connection is full", p.MaxQueued)
 	}
 	return p
 }
 
-// any picks the first connection, from start on, that has room.
-func (p *pool) any(start int) (balancer.PickResult, error) {
+// pickFrom picks the connection start, or another that has room.
+func (p *pool) pickFrom(start int) (balancer.PickResult, error) {
 	if c := p.reserve(start); c != nil {
 		return c.result, nil
 	}
-	if p.Hold || p.spent() {
-		return p.held()
+	if p.holds() {
+		return p.holdRPC()
 	}
-	return p.overfill()
+	return p.queue()
 }
 
-// spent reports whether a connection has carried what the server takes. Either that ends
-// it now and another is made, or the pool finds that it does not: both bring a new picker.
-func (p *pool) spent() bool {
-	return slices.ContainsFunc(p.conns, func(c conn) bool { return c.Spent() })
+// holds reports whether RPCs for which there is no room are held. They are, too, where a
+// connection reached its request limit: either the server ends it now and another is made,
+// or the policy finds that it does not. Both bring a new picker.
+func (p *pool) holds() bool {
+	return p.Hold || slices.ContainsFunc(p.conns, func(c conn) bool { return c.RequestLimitReached() })
 }
 
 // reserve takes a place on the connection start, or if that has none, on the one with the
-// least to do that has: its neighbour would get the share of each that is full. Nil if none
+// least cost that has: its neighbour would get the share of each that is full. Nil if none
 // has.
 func (p *pool) reserve(start int) *conn {
-	if c := &p.conns[start]; c.reserve() {
+	if c := &p.conns[start]; c.Reserve() {
 		return c
 	}
-	if c := p.leastOf(start, (*conn).takes); c != nil && c.reserve() {
+	if c := p.leastOf(start, func(c *conn) bool { return c.HasRoom() }); c != nil && c.Reserve() {
 		return c
 	}
-	for _, conns := range [][]conn{p.conns, p.doubtful} { // other picks were sooner
-		for i := range conns {
-			if c := &conns[i]; c.reserve() {
-				return c
-			}
+	for i := range p.all { // racing picks were sooner
+		if c := &p.all[i]; c.Reserve() {
+			return c
 		}
 	}
 	return nil
 }
 
-// held lets the RPC wait until a connection that is on its way arrives or fails,
-// or a place comes free.
-func (p *pool) held() (balancer.PickResult, error) {
-	p.crowd.waiting.Add(1)
-	call(p.gate.Pressure)
-	// A place that came free before the RPC was counted told nobody.
-	if c := p.reserve(0); c != nil {
-		p.crowd.waiting.Add(-1)
-		return c.result, nil
-	}
-	if !p.Hold && !p.spent() { // it only looked so, while another pick was being undone
-		p.crowd.waiting.Add(-1)
-		return p.overfill()
-	}
-	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
-}
-
-// overfill lets the RPC wait in the connection where it has the fewest before it,
-// unless as many as may wait do. It adds before it checks, or racing picks could
-// become too many; those that had to undo it look again. If all connections drain, a
-// newer picker is published or about to be, and gRPC looks there.
-func (p *pool) overfill() (balancer.PickResult, error) {
-	for range overfillTries {
-		if p.Bound > 0 && p.waiting() >= p.Bound-1 {
-			break
-		}
-		least := p.least()
-		if !least.force() {
-			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
-		}
-		if p.Bound == 0 || p.waiting() <= p.Bound-1 {
-			p.gate.count(&p.gate.queued)
-			return least.result, nil
-		}
-		least.undo()
-	}
-	p.gate.count(&p.gate.refused)
-	return balancer.PickResult{}, p.full
-}
-
-const overfillTries = 4
-
-// least returns the connection with the fewest RPCs for its limit.
-func (p *pool) least() *conn {
-	least, fewest := &p.conns[0], p.conns[0].share()
+// leastOf returns the connection with the least cost of those that will do, of equal ones
+// the first from start on; or nil.
+func (p *pool) leastOf(start int, will func(*conn) bool) (least *conn) {
 	for i := range p.conns {
-		if share := p.conns[i].share(); share < fewest {
-			least, fewest = &p.conns[i], share
+		if c := &p.conns[(start+i)%len(p.conns)]; will(c) && (least == nil || c.Cost() < least.Cost()) {
+			least = c
 		}
 	}
 	return least
 }
 
-// waiting returns how many RPCs wait for a stream in all connections, and in those
-// that drain.
-func (p *pool) waiting() (n int) {
-	for _, conns := range [][]conn{p.conns, p.doubtful} {
-		for i := range conns {
-			n += conns[i].excess()
-		}
+// holdRPC lets the RPC wait until a connection that is on its way arrives or fails,
+// or a place comes free. It looks twice, for:
+//   - the pick finds no place; a place comes free, and as no RPC is held that is not told;
+//     the RPC is held.
+//   - the pick finds a request limit reached by the start of another pick, which is cancelled:
+//     no new picker follows.
+func (p *pool) holdRPC() (balancer.PickResult, error) {
+	p.Waiters.Hold(p.Waiting)
+	if c := p.reserve(0); c != nil {
+		p.Waiting.Unhold()
+		return c.result, nil
 	}
-	for _, l := range p.Leaving {
-		n += l.excess()
+	if !p.holds() {
+		p.Waiting.Unhold()
+		return p.queue()
+	}
+	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+}
+
+// queue lets the RPC wait in the connection where it finds a stream soonest, unless as many
+// as may wait do. It reserves before it checks, for if it checked first two picks could see
+// one place left, and both take it; those that cancel look again. If all connections drain, a
+// newer picker is published or about to be, and gRPC looks there.
+func (p *pool) queue() (balancer.PickResult, error) {
+	bounded := p.MaxQueued != load.NoMaxQueued
+	for range queueTries {
+		if bounded && p.queued() >= p.MaxQueued {
+			break
+		}
+		least := slices.MinFunc(p.conns, func(a, b conn) int { return cmp.Compare(a.RelativeLoad(), b.RelativeLoad()) })
+		if !least.ReserveQueued() {
+			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+		}
+		if !bounded || p.queued() <= p.MaxQueued {
+			p.Waiters.CountQueued()
+			return least.result, nil
+		}
+		least.CancelReserve()
+	}
+	p.Waiters.CountRefused()
+	return balancer.PickResult{}, p.full
+}
+
+const queueTries = 4
+
+// queued returns how many RPCs wait for a stream in all connections, and in those
+// that drain.
+func (p *pool) queued() (n int) {
+	for i := range p.all {
+		n += p.all[i].Queued()
+	}
+	for _, l := range p.Draining {
+		n += l.Queued()
 	}
 	return n
 }
 
-// excess returns how many RPCs are in flight above the limit.
-func (l *Load) excess() int { return max(0, l.InFlight()-int(l.limit.Load())) }
-
-// takes reports whether there is room, as far as can be told without taking it.
-func (l *Load) takes() bool {
-	w := l.word.Load()
-	return uint32(w) < l.limit.Load() && uint32(w>>32) < l.most.Load()
-}
-
-// share is how soon one RPC more finds a stream, by comparison: with a limit of 0
-// never, nor where the connection is spent, and one that drains takes none.
-func (l *Load) share() uint64 {
-	w, limit := l.word.Load(), uint64(l.limit.Load())
-	n := w & inFlightMask
-	switch {
-	case w&drainingBit != 0:
-		return math.MaxUint64
-	case limit == 0 || uint32(w>>32) >= l.most.Load():
-		return 1<<63 + n
+// retry picks for an RPC that is taken for a transparent retry: of the fresh connections that
+// with the least cost.
+func (p *pool) retry(info balancer.PickInfo) (balancer.PickResult, error) {
+	for range p.conns { // a racing pick may have been sooner
+		if c := p.leastOf(0, func(c *conn) bool { return c.Fresh() && c.HasRoom() }); c == nil {
+			break
+		} else if c.Reserve() {
+			return c.result, nil
+		}
 	}
-	return n << 31 / limit
+	p.Waiters.HoldRetry(info.Ctx)
+	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }

@@ -6,15 +6,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
-	"google.golang.org/grpc/balancer/base"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/status"
 
+	"github.com/grpc-subpool/subpool/internal/load"
 	"github.com/grpc-subpool/subpool/picker"
 )
 
-// builtIn are the pickers that need nobody to register them.
+// builtIn are the pickers that are always there.
 var builtIn = []string{picker.LeastInFlight, picker.RoundRobin}
 
 // ended and unavailable are how an RPC may end.
@@ -23,52 +22,70 @@ var (
 	unavailable = balancer.DoneInfo{Err: status.Error(codes.Unavailable, "refused"), BytesSent: true}
 )
 
-// A subConn stands for a READY connection; who calls a method of it has no
-// business to.
+// A subConn stands for a READY connection. No method of it may be called.
 type subConn struct {
 	balancer.SubConn
 	id int
 }
 
-// A pool is READY connections as the subpool policy hands them to a builder.
+// A pool is READY connections as the subpool policy hands them to a picker, with these
+// signals.
 type pool struct {
-	loads []*picker.Load
-	info  base.PickerBuildInfo
+	load.Serving
+	load.Signals // may be set at any time
 }
 
 func newPool(n int) *pool {
-	p := &pool{info: base.PickerBuildInfo{ReadySCs: make(map[balancer.SubConn]base.SubConnInfo)}}
+	p := new(pool)
+	p.Waiters = load.NewWaiters(load.Signals{
+		Changed: func() { call(p.Changed) },
+		Demand:  func() { call(p.Demand) },
+		Full:    func() { call(p.Full) },
+	})
+	p.Waiting, p.MaxQueued = p.Waiters.Renew(), load.NoMaxQueued
 	for id := range n {
-		p.add(id, id)
+		p.add(id)
 	}
 	return p
 }
 
-// add makes a connection with that place in the order of round_robin.
-func (p *pool) add(id, order int) {
-	l := picker.NewLoad(new(picker.Gate))
-	addr := picker.WithLoad(resolver.Address{Addr: "server:443"}, l, order)
-	p.info.ReadySCs[&subConn{id: id}] = base.SubConnInfo{Address: addr}
-	p.loads = append(p.loads, l)
+func call(f func()) {
+	if f != nil {
+		f()
+	}
 }
 
-func (p *pool) build(name string) balancer.Picker { return picker.Builder(name).Build(p.info) }
+// add makes a connection.
+func (p *pool) add(id int) *load.Load {
+	l := load.New(p.Waiters, nil)
+	p.Conns = append(p.Conns, load.Conn{SubConn: &subConn{id: id}, Load: l})
+	return l
+}
 
-// hold puts that many RPCs on the i-th connection, by way of a picker that has
-// no other.
+// full makes a pool of connections that have the same limit, and as many RPCs.
+func full(n, limit int) *pool {
+	p := newPool(n)
+	for i := range n {
+		p.load(i).SetLimit(limit)
+		for range limit {
+			p.load(i).Reserve()
+		}
+	}
+	return p
+}
+
+func (p *pool) load(i int) *load.Load { return p.Conns[i].Load }
+
+func (p *pool) build(name string) balancer.Picker { return picker.Build(name, p.Serving) }
+
+// hold puts that many RPCs on the i-th connection.
 func (p *pool) hold(t testing.TB, i, rpcs int) (end func(balancer.DoneInfo)) {
-	addr := picker.WithLoad(resolver.Address{}, p.loads[i], 0)
-	only := picker.Builder(picker.RoundRobin).Build(base.PickerBuildInfo{
-		ReadySCs: map[balancer.SubConn]base.SubConnInfo{&subConn{id: i}: {Address: addr}},
-	})
-	var done []func(balancer.DoneInfo)
 	for range rpcs {
-		_, d := pick(t, only)
-		done = append(done, d)
+		require.True(t, p.load(i).Reserve())
 	}
 	return func(info balancer.DoneInfo) {
-		for _, d := range done {
-			d(info)
+		for range rpcs {
+			p.load(i).Done(info)
 		}
 	}
 }
@@ -100,13 +117,6 @@ func forEachBuiltIn(t *testing.T, test func(t *testing.T, name string)) {
 	}
 }
 
-func TestWithoutReadyConnectionsRPCsWait(t *testing.T) {
-	forEachBuiltIn(t, func(t *testing.T, name string) {
-		_, err := newPool(0).build(name).Pick(balancer.PickInfo{})
-		require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
-	})
-}
-
 // The policy publishes a new picker before it drains, so that gRPC, told to
 // wait, finds that one at once. Any other error would fail the RPC.
 func TestIfAllConnectionsDrainRPCsWaitForTheNextPicker(t *testing.T) {
@@ -114,8 +124,8 @@ func TestIfAllConnectionsDrainRPCsWaitForTheNextPicker(t *testing.T) {
 		for n := 1; n <= 4; n++ {
 			p := newPool(n)
 			built := p.build(name)
-			for _, l := range p.loads {
-				l.Drain()
+			for _, c := range p.Conns {
+				c.Load.Drain()
 			}
 			_, err := built.Pick(balancer.PickInfo{})
 			require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable, "%d connections", n)
@@ -133,7 +143,7 @@ func TestADrainingConnectionIsNeverPicked(t *testing.T) {
 			for i := 1; i < n; i++ {
 				p.hold(t, i, 1)
 			}
-			p.loads[0].Drain()
+			p.load(0).Drain()
 			require.NotContains(t, picks(t, built, 1000), 0, "of %d connections", n)
 		}
 	})
@@ -143,9 +153,9 @@ func TestPicksThatADrainingConnectionRefusedAreNotCounted(t *testing.T) {
 	forEachBuiltIn(t, func(t *testing.T, name string) {
 		p := newPool(3)
 		built := p.build(name)
-		p.loads[0].Drain()
+		p.load(0).Drain()
 		picks(t, built, 1000)
-		require.Zero(t, p.loads[0].InFlight())
+		require.Zero(t, p.load(0).InFlight())
 	})
 }
 
@@ -155,11 +165,11 @@ func TestAnRPCIsInFlightFromPickToDone(t *testing.T) {
 		built := p.build(name)
 		_, done := pick(t, built)
 		_, done2 := pick(t, built)
-		assert.Equal(t, 2, p.loads[0].InFlight())
+		assert.Equal(t, 2, p.load(0).InFlight())
 		done(unavailable)
-		assert.Equal(t, 1, p.loads[0].InFlight())
+		assert.Equal(t, 1, p.load(0).InFlight())
 		done2(ended)
-		assert.Equal(t, 0, p.loads[0].InFlight())
+		assert.Equal(t, 0, p.load(0).InFlight())
 	})
 }
 
@@ -172,7 +182,7 @@ func TestANewPickerKnowsTheRPCsOfTheOldOne(t *testing.T) {
 }
 
 // A failure, and the clock that is read after it, must not allocate either. A
-// Done made in Pick, rather than l.done made once in NewLoad, does.
+// Done made in Pick, rather than l.done made once in load.New, does.
 func TestAPickAllocatesNothing(t *testing.T) {
 	forEachBuiltIn(t, func(t *testing.T, name string) {
 		p := newPool(4)

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"google.golang.org/grpc/balancer"
+
+	"github.com/grpc-subpool/subpool/internal/load"
 )
 
 // roundRobin takes the connections in turn.
@@ -14,15 +16,15 @@ type roundRobin struct {
 }
 
 // newRoundRobin starts at random, or every new picker would favour the first connection.
-func newRoundRobin(p pool) balancer.Picker {
-	r := &roundRobin{pool: p}
-	r.next.Store(rand.Uint64N(uint64(len(p.conns))))
+func newRoundRobin(s load.Serving) balancer.Picker {
+	r := &roundRobin{pool: poolOf(s)}
+	r.next.Store(rand.Uint64N(uint64(len(r.conns))))
 	return r
 }
 
 func (p *roundRobin) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
-	if p.gate.Repeats() && p.gate.isRepeat(info) {
-		return p.repeat(info)
+	if p.Waiters.Retrying() && p.Waiters.IsRetry(info.Ctx) {
+		return p.retry(info)
 	}
-	return p.any(int(p.next.Add(1) % uint64(len(p.conns))))
+	return p.pickFrom(int(p.next.Add(1) % uint64(len(p.conns))))
 }

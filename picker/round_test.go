@@ -12,7 +12,7 @@ import (
 	"github.com/grpc-subpool/subpool/picker"
 )
 
-// turns makes RPCs, one after the other, and returns who got them.
+// turns makes RPCs, one after the other, and returns the connections that got them.
 func turns(t *testing.T, p balancer.Picker, rpcs int) (ids []int) {
 	for range rpcs {
 		id, done := pick(t, p)
@@ -49,19 +49,16 @@ func TestRoundRobinIsExactWhenManyPickAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for i, l := range p.loads {
-		require.Equal(t, callers*each/n, l.InFlight(), "connection %d", i)
+	for i := range n {
+		require.Equal(t, callers*each/n, p.load(i).InFlight(), "connection %d", i)
 	}
 }
 
-// The builder gets a map; without the sort in conns each new picker might go
-// round in an order of its own. The ids are added in another order than they have,
-// for a small map keeps that of adding, but for its start.
 func TestRoundRobinGoesInTheOrderGiven(t *testing.T) {
-	order := []int{3, 0, 4, 1, 2}
 	p := newPool(0)
-	for id := range order {
-		p.add(id, slices.Index(order, id))
+	order := []int{3, 0, 4, 1, 2}
+	for _, id := range order {
+		p.add(id)
 	}
 	ids := turns(t, p.build(picker.RoundRobin), 11)
 	first := slices.Index(order, ids[0])
@@ -71,7 +68,7 @@ func TestRoundRobinGoesInTheOrderGiven(t *testing.T) {
 }
 
 // A policy that changes its set often would load the first connection most, if
-// each new picker began there: without p.next.Store in Build.
+// each new picker began there: without r.next.Store in newRoundRobin.
 func TestRoundRobinStartsAnywhere(t *testing.T) {
 	p := newPool(2)
 	first := make(map[int]bool)
@@ -86,7 +83,7 @@ func TestRoundRobinStartsAnywhere(t *testing.T) {
 func TestRoundRobinGivesTheTurnOfADrainingConnectionToTheNext(t *testing.T) {
 	p := newPool(4)
 	built := p.build(picker.RoundRobin)
-	p.loads[1].Drain()
+	p.load(1).Drain()
 	require.Equal(t, map[int]int{0: 10, 2: 20, 3: 10}, picks(t, built, 40))
 }
 

@@ -3,42 +3,33 @@ package picker
 import (
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/balancer/base"
+
+	"github.com/grpc-subpool/subpool/internal/load"
 )
 
-// wrapped makes the pickers of a foreign builder count what they pick.
-type wrapped struct{ base.PickerBuilder }
-
-func (w wrapped) Build(info base.PickerBuildInfo) balancer.Picker {
-	if len(info.ReadySCs) == 0 {
-		return w.PickerBuilder.Build(info)
-	}
-	p := &wrappedPicker{nil, make(map[balancer.SubConn]*Load, len(info.ReadySCs)), poolOf(info)}
-	for sc, sci := range info.ReadySCs {
-		if pl, ok := sci.Address.Attributes.Value(placeKey{}).(place); ok {
-			p.loads[sc] = pl.load
-		}
-	}
-	if len(p.doubtful) > 0 { // it is not told of those
-		some := make(map[balancer.SubConn]base.SubConnInfo, len(p.conns))
-		for i := range p.conns {
-			sc := p.conns[i].result.SubConn
-			some[sc] = info.ReadySCs[sc]
-		}
-		info.ReadySCs = some
-	}
-	p.Picker = w.PickerBuilder.Build(info)
-	return p
-}
-
-type wrappedPicker struct {
+// wrapped makes the picker of a foreign builder count what it picks.
+type wrapped struct {
 	balancer.Picker
-	loads map[balancer.SubConn]*Load // never written after Build
+	loads map[balancer.SubConn]*load.Load // never written after wrap
 	pool
 }
 
-func (p *wrappedPicker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
-	if p.gate.Repeats() && p.gate.isRepeat(info) {
-		return p.repeat(info)
+func wrap(b base.PickerBuilder, s load.Serving) balancer.Picker {
+	p := &wrapped{pool: poolOf(s), loads: make(map[balancer.SubConn]*load.Load, len(s.Conns))}
+	ready := make(map[balancer.SubConn]base.SubConnInfo, len(s.Conns))
+	for _, c := range s.Conns {
+		p.loads[c.SubConn] = c.Load
+		if len(p.conns) == len(p.all) || !c.Load.Suspect() { // it is not told of suspects
+			ready[c.SubConn] = base.SubConnInfo{Address: c.Address}
+		}
+	}
+	p.Picker = b.Build(base.PickerBuildInfo{ReadySCs: ready})
+	return p
+}
+
+func (p *wrapped) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
+	if p.Waiters.Retrying() && p.Waiters.IsRetry(info.Ctx) {
+		return p.retry(info)
 	}
 	res, err := p.Picker.Pick(info)
 	if err != nil {
@@ -48,23 +39,23 @@ func (p *wrappedPicker) Pick(info balancer.PickInfo) (balancer.PickResult, error
 	if l == nil {
 		return res, nil // not one of ours: gRPC says what is wrong with it
 	}
-	if !l.reserve() {
+	if !l.Reserve() {
 		// It drains or is full. The foreign picker must hear that its pick came
 		// to nothing.
 		if res.Done != nil {
 			res.Done(balancer.DoneInfo{})
 		}
-		other, err := p.any(0)
-		other.Metadata = res.Metadata
-		return other, err
+		instead, err := p.pickFrom(0)
+		instead.Metadata = res.Metadata
+		return instead, err
 	}
 	if theirs := res.Done; theirs != nil {
 		res.Done = func(info balancer.DoneInfo) {
 			theirs(info)
-			l.done(info)
+			l.Done(info)
 		}
 	} else {
-		res.Done = l.done
+		res.Done = l.DoneFunc()
 	}
 	return res, nil
 }

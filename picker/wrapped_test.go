@@ -15,35 +15,23 @@ import (
 	"github.com/grpc-subpool/subpool/picker"
 )
 
-// foreign is a builder, and the picker that it builds, of somebody else.
+// foreign is a builder, and the picker that it builds, of an application.
 type foreign func(balancer.PickInfo) (balancer.PickResult, error)
 
 func (f foreign) Build(base.PickerBuildInfo) balancer.Picker               { return f }
 func (f foreign) Pick(info balancer.PickInfo) (balancer.PickResult, error) { return f(info) }
 
-// result picks the one connection of p, and hears of its end in done.
+// result picks the first connection of p, and hears of its end in done.
 func (p *pool) result(done func(balancer.DoneInfo)) foreign {
-	for sc := range p.info.ReadySCs {
-		return func(balancer.PickInfo) (balancer.PickResult, error) {
-			return balancer.PickResult{SubConn: sc, Done: done}, nil
-		}
+	return func(balancer.PickInfo) (balancer.PickResult, error) {
+		return balancer.PickResult{SubConn: p.Conns[0].SubConn, Done: done}, nil
 	}
-	return nil
 }
 
 // registered returns the picker of f for p as the policy would get it.
 func registered(t *testing.T, p *pool, f foreign) balancer.Picker {
 	picker.Register(t.Name(), f)
 	return p.build(t.Name())
-}
-
-// Guards: `len(info.ReadySCs) == 0` in wrapped.Build. gRPC's base policy builds such pickers.
-func TestAForeignPickerWithoutConnectionsIsAskedAsItIs(t *testing.T) {
-	built := registered(t, newPool(0), func(balancer.PickInfo) (balancer.PickResult, error) {
-		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
-	})
-	_, err := built.Pick(balancer.PickInfo{})
-	require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
 }
 
 func TestAForeignPickIsCountedUntilItsEnd(t *testing.T) {
@@ -54,14 +42,14 @@ func TestAForeignPickIsCountedUntilItsEnd(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPool(1)
 			_, done := pick(t, registered(t, p, p.result(tt.done)))
-			assert.Equal(t, 1, p.loads[0].InFlight())
+			assert.Equal(t, 1, p.load(0).InFlight())
 			done(ended)
-			assert.Equal(t, 0, p.loads[0].InFlight())
+			assert.Equal(t, 0, p.load(0).InFlight())
 		})
 	}
 }
 
-// Guards: `other.Metadata = res.Metadata`.
+// Guards: `instead.Metadata = res.Metadata`.
 func TestTheMetadataOfAForeignPickIsKeptWhereAnotherConnectionIsTaken(t *testing.T) {
 	p := newPool(2)
 	f := p.result(nil)
@@ -69,7 +57,7 @@ func TestTheMetadataOfAForeignPickIsKeptWhereAnotherConnectionIsTaken(t *testing
 	built := registered(t, p, func(balancer.PickInfo) (balancer.PickResult, error) {
 		return balancer.PickResult{SubConn: res.SubConn, Metadata: metadata.Pairs("key", "value")}, nil
 	})
-	p.loads[res.SubConn.(*subConn).id].Drain()
+	p.load(res.SubConn.(*subConn).id).Drain()
 	other, err := built.Pick(balancer.PickInfo{})
 	require.NoError(t, err)
 	require.NotEqual(t, res.SubConn, other.SubConn)
@@ -93,38 +81,38 @@ func TestAForeignPickThatFailsIsAFailureOfTheConnection(t *testing.T) {
 		p := newPool(1)
 		_, done := pick(t, registered(t, p, p.result(func(balancer.DoneInfo) {})))
 		done(unavailable)
-		require.Zero(t, p.loads[0].InFlight(), "or that alone would be why")
-		p.add(1, 1)
+		require.Zero(t, p.load(0).InFlight(), "or that alone would be why")
+		p.add(1)
 		require.NotContains(t, picks(t, p.build(picker.LeastInFlight), 100), 0)
 	})
 }
 
-// Whoever counts picks, as a foreign least-request picker does, must hear that
-// one came to nothing: without the call of res.Done in wrappedPicker.Pick its
+// A foreign picker that counts picks, as a least-request picker does, must hear that
+// one came to nothing: without the call of res.Done in wrapped.Pick its
 // count would stay up for ever.
 func TestAForeignPickOfADrainingConnectionWaitsAndItsDoneIsTold(t *testing.T) {
 	p := newPool(1)
 	var told []balancer.DoneInfo
 	built := registered(t, p, p.result(func(info balancer.DoneInfo) { told = append(told, info) }))
-	p.loads[0].Drain()
+	p.load(0).Drain()
 	res, err := built.Pick(balancer.PickInfo{})
 	assert.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
 	assert.Nil(t, res.SubConn)
 	assert.Equal(t, []balancer.DoneInfo{{}}, told)
-	assert.True(t, p.loads[0].Drained())
+	assert.True(t, p.load(0).Drained())
 }
 
 func TestAForeignPickOfADrainingConnectionNeedsNoDone(t *testing.T) {
 	p := newPool(1)
 	built := registered(t, p, p.result(nil))
-	p.loads[0].Drain()
+	p.load(0).Drain()
 	_, err := built.Pick(balancer.PickInfo{})
 	require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
 }
 
 // Without the check of l for nil this would be a panic in an RPC; as it is, gRPC
 // says what is wrong with the SubConn.
-func TestASubConnThatNobodyKnowsPassesThrough(t *testing.T) {
+func TestAnUnknownSubConnPassesThrough(t *testing.T) {
 	unknown, calls := &subConn{id: 7}, 0
 	built := registered(t, newPool(1), func(balancer.PickInfo) (balancer.PickResult, error) {
 		return balancer.PickResult{SubConn: unknown, Done: func(balancer.DoneInfo) { calls++ }}, nil
@@ -135,15 +123,22 @@ func TestASubConnThatNobodyKnowsPassesThrough(t *testing.T) {
 	assert.Equal(t, 1, calls)
 }
 
-// Under base.NewBalancerBuilder addresses tell of no Load.
-func TestAForeignPickOfAConnectionWithoutLoadPassesThrough(t *testing.T) {
-	p := newPool(1)
-	for sc := range p.info.ReadySCs {
-		p.info.ReadySCs[sc] = base.SubConnInfo{}
+// addresses is a foreign builder that notes the addresses that it is given.
+type addresses []string
+
+func (a *addresses) Build(info base.PickerBuildInfo) balancer.Picker {
+	for _, sc := range info.ReadySCs {
+		*a = append(*a, sc.Address.Addr)
 	}
-	id, done := pick(t, registered(t, p, p.result(nil)))
-	assert.Equal(t, 0, id)
-	assert.Nil(t, done)
+	return anyOfThese(info.ReadySCs)
+}
+
+func TestAForeignBuilderIsGivenTheAddresses(t *testing.T) {
+	p, given := newPool(2), new(addresses)
+	p.Conns[0].Address.Addr, p.Conns[1].Address.Addr = "a:1", "b:1"
+	picker.Register(t.Name(), given)
+	p.build(t.Name())
+	require.ElementsMatch(t, addresses{"a:1", "b:1"}, *given)
 }
 
 func TestAForeignErrorPassesThrough(t *testing.T) {
@@ -178,19 +173,15 @@ func TestNamesAreInOrderAndHoldTheBuiltInOnes(t *testing.T) {
 	assert.Subset(t, names, append(before, picker.LeastInFlight, picker.RoundRobin, "a_"+t.Name(), "z_"+t.Name()))
 }
 
-func TestEachNameHasItsBuilder(t *testing.T) {
-	for _, name := range append([]string{picker.LeastInFlight, picker.RoundRobin}, picker.Names()...) {
-		require.NotNil(t, picker.Builder(name), name)
+func TestEachNameHasItsPicker(t *testing.T) {
+	for _, name := range append(builtIn, "any_of") {
+		require.NotNil(t, newPool(1).build(name), name)
 	}
-}
-
-func TestANameThatNobodyRegisteredHasNoBuilder(t *testing.T) {
-	require.Nil(t, picker.Builder("most_in_flight"))
 }
 
 func TestANameRegisteredTwiceMeansTheLater(t *testing.T) {
 	p := newPool(1)
-	registered(t, p, nil)
+	picker.Register(t.Name(), foreign(nil))
 	_, err := registered(t, p, p.result(nil)).Pick(balancer.PickInfo{})
 	require.NoError(t, err)
 }

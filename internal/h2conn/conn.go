@@ -1,7 +1,6 @@
-// Package h2conn tells a balancer what only the connection knows: how many streams
-// the server allows, what its GOAWAYs say, how many bytes have been received, and whether
-// the connection is closed. And it can close the connection by force. gRPC has no interface
-// for any of this; a net.Conn that follows the HTTP/2 frames in what is read does.
+// Package h2conn tells a balancer what only the connection knows: the server's stream limit,
+// its GOAWAYs, how many bytes have come, and whether it is closed; and closes it by force.
+// gRPC has no interface for this; a net.Conn that follows the frames that are read does.
 package h2conn
 
 import (

@@ -84,20 +84,16 @@ func (c *Conn) withOptionalMethods() net.Conn {
 	case ready != nil:
 		return &readyConn{c, ready}
 	case isSys:
-		return &sysConn{c, sys}
+		type syscallConn = syscall.Conn // embedded as such it would be a second Conn
+		return struct {
+			*Conn
+			syscallConn
+		}{c, sys}
 	}
 	return c
 }
 
-// syscallConn has another name than Conn, beside which it is embedded.
-type syscallConn = syscall.Conn
-
-type sysConn struct {
-	*Conn
-	syscallConn
-}
-
 type readySysConn struct {
 	readyConn
-	syscallConn
+	syscall.Conn
 }

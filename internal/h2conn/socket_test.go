@@ -80,7 +80,7 @@ func TestAReadKeepsABufferOnlyForWhatCame(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, hundred, (*buf)[:n])
 	require.Equal(t, pool.taken-1, pool.given, "the caller gives it back")
-	require.Equal(t, 100, streams(w.(*readySysConn).Conn))
+	require.Equal(t, 100, streams(w.(*readySysConn).readyConn.Conn))
 
 	require.NoError(t, other.Close())
 	_, _, err = r.ReadOnReady(100, pool)
@@ -129,7 +129,7 @@ func FuzzReadOnReady(f *testing.F) {
 			pool.Put(buf)
 		}
 		require.True(t, bytes.Equal(sent, got))
-		require.Equal(t, limitOf(sent), streams(w.(*readySysConn).Conn))
+		require.Equal(t, limitOf(sent), streams(w.(*readySysConn).readyConn.Conn))
 		require.Equal(t, pool.taken, pool.given)
 	})
 }

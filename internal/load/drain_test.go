@@ -1,4 +1,4 @@
-package picker
+package load
 
 import (
 	"runtime"
@@ -14,7 +14,7 @@ import (
 // counted returns a Load and how often it said that it may be empty.
 func counted() (l *Load, empty *int) {
 	empty = new(int)
-	return NewLoad(&Gate{Empty: func() { *empty++ }}), empty
+	return New(NewWaiters(Signals{Changed: func() { *empty++ }}), nil), empty
 }
 
 func TestALoadIsDrainedOnlyWhenItDrainsAndIsEmpty(t *testing.T) {
@@ -31,9 +31,9 @@ func TestALoadIsDrainedOnlyWhenItDrainsAndIsEmpty(t *testing.T) {
 		{"draining, unused", true, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := NewLoad(new(Gate))
+			l := New(nil, nil)
 			for range tt.inFlight {
-				require.True(t, l.reserve())
+				require.True(t, l.Reserve())
 			}
 			if tt.draining {
 				l.Drain()
@@ -46,66 +46,66 @@ func TestALoadIsDrainedOnlyWhenItDrainsAndIsEmpty(t *testing.T) {
 
 // The policy drains again what its settings already drained.
 func TestToDrainTwiceIsToDrainOnce(t *testing.T) {
-	l := NewLoad(new(Gate))
+	l := New(nil, nil)
 	l.Drain()
 	l.Drain()
 	assert.True(t, l.Drained())
-	assert.False(t, l.reserve())
+	assert.False(t, l.Reserve())
 }
 
 // In service the count meets 0 all the time: a wake for each would be one for
 // nearly every RPC.
 func TestALoadInServiceNeverSaysThatItIsEmpty(t *testing.T) {
 	l, empty := counted()
-	l.reserve()
-	l.done(balancer.DoneInfo{})
+	l.Reserve()
+	l.Done(balancer.DoneInfo{})
 	require.Zero(t, *empty)
 }
 
 func TestTheLastRPCOfADrainingLoadSaysSo(t *testing.T) {
 	l, empty := counted()
-	l.reserve()
-	l.reserve()
+	l.Reserve()
+	l.Reserve()
 	l.Drain()
-	l.done(balancer.DoneInfo{})
+	l.Done(balancer.DoneInfo{})
 	assert.Equal(t, 0, *empty, "one is still in flight")
-	l.done(balancer.DoneInfo{Err: errUnavailable})
+	l.Done(balancer.DoneInfo{Err: errUnavailable})
 	assert.Equal(t, 1, *empty)
 }
 
-// What a reserve saw before it added is too old: meanwhile the shell may have seen the
+// What a reserve saw before it added is too old: meanwhile the policy may have seen the
 // Load drained, and closed the connection. So the check is made on the sum. With one
 // made before, TestNoRPCGetsIntoALoadThatWasDrained fails only by luck.
 func TestAReserveThatBeganBeforeTheDrainIsRefused(t *testing.T) {
-	l := NewLoad(new(Gate))
+	l := New(nil, nil)
 	l.Drain()
 	require.True(t, l.Drained())
 	w := l.word.Add(oneStart | 1) // the first half of a reserve
-	require.False(t, uint32(w) < l.alert.Load() || l.notable(w))
+	require.False(t, uint32(w) < l.slowReserveAt.Load() || l.reserveSlow(w))
 	require.True(t, l.Drained())
 }
 
 // A reserve that is about to fail keeps the count up for a moment. If the last
-// RPC ends in that moment it finds no empty Load, so the undo must say it: with
-// a bare l.word.Add in notable, instead of l.release, nobody ever would.
+// RPC ends in that moment it finds no empty Load, so CancelReserve must say it: with
+// a bare l.word.Add in reserveSlow, instead of l.CancelReserve, nothing ever would.
 func TestAFailedReserveThatOutlastsTheLastRPCSaysThatTheLoadIsEmpty(t *testing.T) {
 	l, empty := counted()
-	l.reserve()
+	l.Reserve()
 	l.Drain()
 	w := l.word.Add(oneStart | 1) // the first half of a reserve
-	l.done(balancer.DoneInfo{})
+	l.Done(balancer.DoneInfo{})
 	assert.Equal(t, 0, *empty, "a count that is up hides that none is in flight")
-	assert.False(t, l.notable(w)) // its second half
+	assert.False(t, l.reserveSlow(w)) // its second half
 	assert.Equal(t, 1, *empty)
 	assert.True(t, l.Drained())
 }
 
 // The same for an RPC that would have waited there. Both halves are one call here, but
-// its undo is what says it.
-func TestAForceThatIsRefusedSaysThatTheLoadIsEmpty(t *testing.T) {
+// its CancelReserve is what says it.
+func TestAReserveQueuedThatIsRefusedSaysThatTheLoadIsEmpty(t *testing.T) {
 	l, empty := counted()
 	l.Drain()
-	assert.False(t, l.force())
+	assert.False(t, l.ReserveQueued())
 	assert.Equal(t, 1, *empty)
 	assert.True(t, l.Drained())
 }
@@ -115,38 +115,38 @@ type race struct {
 	*testing.T
 	*Load
 	entered atomic.Int64  // RPCs that got in, each counted before it leaves
-	woken   chan struct{} // onEmpty was called
+	woken   chan struct{} // Signals.Changed was called
 	callers sync.WaitGroup
 }
 
 func newRace(t *testing.T) *race {
 	r := &race{T: t, woken: make(chan struct{}, 1)}
-	r.Load = NewLoad(&Gate{Empty: func() {
+	r.Load = New(NewWaiters(Signals{Changed: func() {
 		select {
 		case r.woken <- struct{}{}:
-		default: // the shell will look anyway
+		default: // the policy will look anyway
 		}
-	}})
+	}}), nil)
 	return r
 }
 
 // call makes RPCs until none gets in, and then tries some more.
 func (r *race) call() {
 	for refused := 0; refused < 3; {
-		if !r.reserve() {
+		if !r.Reserve() {
 			refused++
 			continue
 		}
 		if r.entered.Add(1)%8 == 0 {
 			runtime.Gosched() // or retire would wait for the end of a time slice
 		}
-		r.done(balancer.DoneInfo{})
+		r.Done(balancer.DoneInfo{})
 	}
 }
 
 // retire is what the policy does: drain, look, and look again when told to. It
 // returns how many RPCs had got in when the Load was drained. If the callers are
-// gone nobody is left to tell: one of them must have.
+// gone none is left to tell: one of them must have.
 func (r *race) retire() int64 {
 	left := make(chan struct{})
 	go func() { r.callers.Wait(); close(left) }()
@@ -155,7 +155,7 @@ func (r *race) retire() int64 {
 		select {
 		case <-r.woken:
 		case <-left:
-			require.NotEmpty(r, r.woken, "the last RPC has left and nobody was told")
+			require.NotEmpty(r, r.woken, "the last RPC has left and nothing was told")
 		}
 	}
 	entered := r.entered.Load()
@@ -165,7 +165,7 @@ func (r *race) retire() int64 {
 
 // Draining and empty is one fact in one word. With a reserve that first checks
 // and then adds, an RPC slips in between and is cut with its connection; with a
-// bare l.word.Add in notable the policy would wait for ever.
+// bare l.word.Add in reserveSlow the policy would wait for ever.
 func TestNoRPCGetsIntoALoadThatWasDrained(t *testing.T) {
 	for round := range 50_000 {
 		r := newRace(t)

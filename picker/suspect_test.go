@@ -26,12 +26,12 @@ func (p anyOfThese) Pick(balancer.PickInfo) (balancer.PickResult, error) {
 
 func init() { picker.Register("any_of", anyOf{}) }
 
-func TestADoubtfulConnectionIsTakenWhenNoOtherCanBe(t *testing.T) {
+func TestASuspectConnectionIsTakenWhenNoOtherCanBe(t *testing.T) {
 	for _, name := range append(builtIn, "any_of") {
 		t.Run(name, func(t *testing.T) {
 			p := newPool(2)
-			p.loads[0].SetLimit(10)
-			p.loads[1].Doubt(true)
+			p.load(0).SetLimit(10)
+			p.load(1).SetSuspect(true)
 			built := p.build(name)
 			for range 10 {
 				id, _ := pick(t, built)
@@ -43,11 +43,11 @@ func TestADoubtfulConnectionIsTakenWhenNoOtherCanBe(t *testing.T) {
 	}
 }
 
-func TestADoubtfulConnectionIsTakenWhenItIsAlone(t *testing.T) {
+func TestASuspectConnectionIsTakenWhenItIsAlone(t *testing.T) {
 	for _, name := range append(builtIn, "any_of") {
 		p := newPool(2)
-		p.loads[0].Doubt(true)
-		p.loads[1].Doubt(true)
+		p.load(0).SetSuspect(true)
+		p.load(1).SetSuspect(true)
 		built := p.build(name)
 		seen := make(map[int]bool)
 		for range 100 {

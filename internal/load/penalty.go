@@ -1,4 +1,4 @@
-package picker
+package load
 
 import (
 	"time"
@@ -12,18 +12,18 @@ func isTrouble(code codes.Code) bool {
 		code == codes.ResourceExhausted || code == codes.DeadlineExceeded || code == codes.DataLoss
 }
 
-// cost is what least_in_flight compares: the RPCs in flight, and for a while
-// those that failed. It is split so that the compiler inlines the usual case.
-func (l *Load) cost() uint64 {
+// Cost is what least_in_flight compares: the RPCs in flight, and for a while
+// those that failed.
+func (l *Load) Cost() uint64 {
 	n := l.word.Load() & inFlightMask
 	if p := l.penalty.Load(); p != 0 {
-		n += l.failed(p)
+		n += l.failures(p)
 	}
 	return n
 }
 
-// failed reads the clock, which only a connection with failures has to pay.
-func (l *Load) failed(p uint64) uint64 {
+// failures reads the clock, which only a connection with failures has to pay.
+func (l *Load) failures(p uint64) uint64 {
 	n := decayed(p, unixSecond())
 	if n == 0 {
 		l.penalty.CompareAndSwap(p, 0) // no more clock reads; a failure meanwhile wins

@@ -1,4 +1,4 @@
-package picker
+package load
 
 import (
 	"errors"
@@ -19,8 +19,8 @@ import (
 // fail ends that many RPCs on l with err.
 func fail(l *Load, rpcs int, err error) {
 	for range rpcs {
-		l.reserve()
-		l.done(balancer.DoneInfo{Err: err, BytesSent: true})
+		l.Reserve()
+		l.Done(balancer.DoneInfo{Err: err, BytesSent: true})
 	}
 }
 
@@ -30,7 +30,7 @@ var errUnavailable = status.Error(codes.Unavailable, "refused")
 // that have passed since: the clock is read once per RPC, and without fractions.
 func TestAFailureCountsHalfWithEachSecondThatBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLoad(new(Gate))
+		l := New(nil, nil)
 		time.Sleep(900 * time.Millisecond)
 		fail(l, 10, errUnavailable)
 		for _, then := range []struct {
@@ -45,7 +45,7 @@ func TestAFailureCountsHalfWithEachSecondThatBegins(t *testing.T) {
 			{time.Second, 0},
 		} {
 			time.Sleep(then.after)
-			require.Equal(t, then.want, l.cost(), "%v after", then.after)
+			require.Equal(t, then.want, l.Cost(), "%v after", then.after)
 		}
 	})
 }
@@ -53,10 +53,10 @@ func TestAFailureCountsHalfWithEachSecondThatBegins(t *testing.T) {
 // Each new failure adds to what is left of those before.
 func TestFailuresAddUpWhileTheyDecay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLoad(new(Gate))
+		l := New(nil, nil)
 		for _, want := range []uint64{100, 150, 175, 187, 193, 196, 198, 199, 199, 199} {
 			fail(l, 100, errUnavailable)
-			require.Equal(t, want, l.cost())
+			require.Equal(t, want, l.Cost())
 			time.Sleep(time.Second)
 		}
 	})
@@ -64,27 +64,27 @@ func TestFailuresAddUpWhileTheyDecay(t *testing.T) {
 
 func TestFailuresCountBesideTheRPCsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLoad(new(Gate))
-		l.reserve()
+		l := New(nil, nil)
+		l.Reserve()
 		fail(l, 2, errUnavailable)
-		assert.Equal(t, uint64(3), l.cost())
+		assert.Equal(t, uint64(3), l.Cost())
 		assert.Equal(t, 1, l.InFlight(), "what failed is no longer in flight")
 	})
 }
 
-// The others are answers.
+// Any other code is an answer.
 func TestCodesOfAServerInTroubleAreFailuresOfTheConnection(t *testing.T) {
 	trouble := []codes.Code{codes.Unavailable, codes.Internal, codes.Unknown, codes.ResourceExhausted, codes.DeadlineExceeded, codes.DataLoss}
 	for code := codes.OK; code <= codes.Unauthenticated; code++ {
 		t.Run(code.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := NewLoad(new(Gate))
+				l := New(nil, nil)
 				fail(l, 1, status.Error(code, "told by the server"))
 				want := uint64(0)
 				if slices.Contains(trouble, code) {
 					want = 1
 				}
-				require.Equal(t, want, l.cost())
+				require.Equal(t, want, l.Cost())
 			})
 		})
 	}
@@ -101,37 +101,37 @@ func TestAnErrorIsJudgedByItsStatusHoweverItIsWrapped(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := NewLoad(new(Gate))
+				l := New(nil, nil)
 				fail(l, 1, tt.err)
-				require.Equal(t, tt.want, l.cost())
+				require.Equal(t, tt.want, l.Cost())
 			})
 		})
 	}
 }
 
-// Without the CompareAndSwap in failed every pick would read the clock for ever
+// Without the CompareAndSwap in failures every pick would read the clock for ever
 // on a connection that failed once.
 func TestAPenaltyThatDecayedIsRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLoad(new(Gate))
+		l := New(nil, nil)
 		fail(l, 1, errUnavailable)
 		time.Sleep(time.Second)
-		l.cost()
+		l.Cost()
 		require.Zero(t, l.penalty.Load())
 	})
 }
 
 // A pick that found an old penalty must not remove the new one: with a Store in
-// failed, instead of the CompareAndSwap, it would.
+// failures, instead of the CompareAndSwap, it would.
 func TestAFailureMeanwhileIsNotRemovedWithAPenaltyThatDecayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLoad(new(Gate))
+		l := New(nil, nil)
 		fail(l, 1, errUnavailable)
 		found := l.penalty.Load()
 		time.Sleep(time.Second)
 		fail(l, 1, errUnavailable)
-		assert.Zero(t, l.failed(found))
-		assert.Equal(t, uint64(1), l.cost())
+		assert.Zero(t, l.failures(found))
+		assert.Equal(t, uint64(1), l.Cost())
 	})
 }
 
@@ -165,10 +165,10 @@ func TestDecayedHalvesOncePerSecondAndForgivesTheFuture(t *testing.T) {
 
 // Kept, a penalty from a clock that ran an hour ahead would stay for that hour.
 func TestFailuresAreForgivenWhenTheClockIsSetBack(t *testing.T) {
-	l := NewLoad(new(Gate))
+	l := New(nil, nil)
 	hourAhead := unixSecond() + 3600
 	l.penalty.Store(uint64(hourAhead)<<32 | 8)
-	assert.Zero(t, l.cost())
+	assert.Zero(t, l.Cost())
 	assert.Zero(t, l.penalty.Load())
 }
 
@@ -185,59 +185,118 @@ func TestNoTwoLoadsShareACacheLine(t *testing.T) {
 
 // An RPC whose credentials failed, or whose deadline ended in the queue for a stream.
 //
-// Guards: `info.BytesSent` in NewLoad and in ended.
+// Guards: `info.BytesSent` in New and in fail.
 func TestAnRPCThatNeverHadAStreamWasNotCarried(t *testing.T) {
-	l := NewLoad(new(Gate))
-	l.SetMost(2)
+	l := New(nil, nil)
+	l.SetRequestLimit(2)
 	for _, err := range []error{nil, errUnavailable, status.Error(codes.DeadlineExceeded, ""), status.Error(codes.Internal, "")} {
 		for range 3 {
-			require.True(t, l.reserve())
-			l.done(balancer.DoneInfo{Err: err})
+			require.True(t, l.Reserve())
+			l.Done(balancer.DoneInfo{Err: err})
 		}
 	}
 	require.Zero(t, l.Starts())
 	require.Zero(t, l.InFlight())
-	require.Zero(t, l.cost())
+	require.Zero(t, l.Cost())
 	require.False(t, l.Served())
 }
 
-// Guards: `starts > most` in notable, `starts < l.most.Load()` in freed: RPCs that are held
-// would pick, be undone, and hear of room without end.
-func TestAConnectionThatIsSpentTakesNoneAndReportsNoRoom(t *testing.T) {
-	pressed, rooms := 0, 0
-	g := &Gate{Pressure: func() { pressed++ }, Room: func() { rooms++ }}
-	l := NewLoad(g)
+// Guards: `starts > most` in reserveSlow, `starts < l.requestLimit.Load()` in releaseSlow: RPCs
+// that are held would pick, be cancelled, and hear of room without end.
+func TestAConnectionAtItsRequestLimitTakesNoneAndReportsNoRoom(t *testing.T) {
+	demands, rooms := 0, 0
+	w := NewWaiters(Signals{Demand: func() { demands++ }, Changed: func() { rooms++ }})
+	l := New(w, nil)
 	l.SetLimit(2)
-	l.SetMost(2)
-	g.Open(Terms{})
-	g.crowd.Load().waiting.Add(1)
-	require.True(t, l.reserve())
-	require.False(t, l.Spent())
-	require.Zero(t, pressed)
-	require.True(t, l.reserve())
-	require.True(t, l.Spent())
-	require.Equal(t, 1, pressed, "the pool is told of the last")
-	require.False(t, l.reserve())
-	l.done(balancer.DoneInfo{BytesSent: true})
+	require.True(t, l.SetRequestLimit(2))
+	require.False(t, l.SetRequestLimit(2), "that is what it was")
+	w.Renew().held.Add(1)
+	require.True(t, l.Reserve())
+	require.False(t, l.RequestLimitReached())
+	require.Zero(t, demands)
+	require.True(t, l.Reserve())
+	require.True(t, l.RequestLimitReached())
+	require.Equal(t, 1, demands, "the policy is told of the last")
+	require.False(t, l.Reserve())
+	l.Done(balancer.DoneInfo{BytesSent: true})
 	require.Zero(t, rooms)
-	require.True(t, l.force(), "where it must")
-	l.SetMost(0)
-	l.done(balancer.DoneInfo{BytesSent: true})
+	require.True(t, l.ReserveQueued(), "where it must")
+	l.SetRequestLimit(0)
+	l.Done(balancer.DoneInfo{BytesSent: true})
 	require.Equal(t, 1, rooms)
 }
 
-// Guards: `starts+1 == l.most.Load()` in undo: an RPC that is held would wait on.
-func TestAStartThatIsTakenBackIsRoomOnASpentConnection(t *testing.T) {
+// Guards: `starts+1 == l.requestLimit.Load()` in CancelReserve: an RPC that is held would wait on.
+func TestAStartThatIsTakenBackIsRoomOnAConnectionAtItsRequestLimit(t *testing.T) {
 	rooms := 0
-	g := &Gate{Room: func() { rooms++ }}
-	g.Open(Terms{})
-	l := NewLoad(g)
-	l.SetMost(1)
-	p := pool{gate: g, crowd: g.crowd.Load(), conns: []conn{{Load: l}}}
-	_, err := p.any(0)
-	require.NoError(t, err)
-	_, err = p.any(0)
-	require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
-	l.done(balancer.DoneInfo{Err: errUnavailable})
+	w := NewWaiters(Signals{Changed: func() { rooms++ }})
+	l := New(w, nil)
+	l.SetRequestLimit(1)
+	require.True(t, l.Reserve())
+	require.False(t, l.Reserve())
+	w.Hold(w.Renew())
+	l.Done(balancer.DoneInfo{Err: errUnavailable})
 	require.Equal(t, 1, rooms)
+}
+
+// Guards: l.CancelReserve in reserveSlow and ReserveQueued: a pick that looks at a connection
+// and goes to another starts no RPC there.
+func TestStartsAreRPCsAndNotPicksThatLooked(t *testing.T) {
+	l := New(nil, nil)
+	l.SetLimit(1)
+	require.True(t, l.Reserve())
+	for range 5 {
+		require.False(t, l.Reserve())
+	}
+	require.EqualValues(t, 1, l.Starts())
+	require.Equal(t, 1, l.InFlight())
+	l.Drain()
+	require.False(t, l.Reserve())
+	require.False(t, l.ReserveQueued())
+	require.EqualValues(t, 1, l.Starts())
+	l.Done(balancer.DoneInfo{BytesSent: true})
+	require.EqualValues(t, 1, l.Starts())
+	require.True(t, l.Drained())
+}
+
+func TestAnRPCIsUnansweredIfItsDeadlineEndsAfterSendingWithoutAByte(t *testing.T) {
+	deadline := status.Error(codes.DeadlineExceeded, "")
+	for _, tt := range []struct {
+		info balancer.DoneInfo
+		want int
+	}{
+		{balancer.DoneInfo{Err: deadline, BytesSent: true}, 1},
+		{balancer.DoneInfo{Err: deadline, BytesSent: true, BytesReceived: true}, 0},
+		{balancer.DoneInfo{Err: deadline}, 0}, // it waited for a stream
+		{balancer.DoneInfo{Err: status.Error(codes.Canceled, ""), BytesSent: true}, 0},
+		{balancer.DoneInfo{BytesSent: true}, 0},
+	} {
+		unanswered := 0
+		l := New(nil, nil)
+		l.OnUnanswered(func() { unanswered++ })
+		l.Reserve()
+		l.Done(tt.info)
+		require.Equal(t, tt.want, unanswered)
+		require.Zero(t, l.InFlight())
+	}
+}
+
+// Guards: `info.BytesReceived` in New. An application that answers NOT_FOUND serves.
+func TestAnyAnswerOfTheServerHasServed(t *testing.T) {
+	for _, info := range []balancer.DoneInfo{
+		{}, // the SubConn was not READY
+		{Err: status.Error(codes.Unavailable, "")},
+		{Err: status.Error(codes.DeadlineExceeded, ""), BytesSent: true},
+	} {
+		l := New(nil, nil)
+		l.Reserve()
+		l.Done(info)
+		require.False(t, l.Served(), "%+v", info)
+	}
+	for _, code := range []codes.Code{codes.OK, codes.NotFound, codes.Unauthenticated, codes.Unavailable} {
+		l := New(nil, nil)
+		l.Reserve()
+		l.Done(balancer.DoneInfo{Err: status.Error(code, ""), BytesSent: true, BytesReceived: true})
+		require.True(t, l.Served(), code)
+	}
 }

@@ -1,0 +1,73 @@
+package load
+
+import (
+	"cmp"
+	"math"
+	"sync/atomic"
+)
+
+// SetHighWatermark asks for Signals.Demand from n RPCs in flight on; 0 asks for none. It
+// must not be called concurrently with itself or SetLimit.
+func (l *Load) SetHighWatermark(n int) {
+	setIfNew(&l.highWatermark, cmp.Or(uint32(min(max(n, 0), inFlightMask)), inFlightMask))
+	l.setSlow()
+}
+
+// SetLimit makes the connection full at n RPCs in flight. Those above it stay.
+func (l *Load) SetLimit(n int) {
+	n = min(max(n, 0), inFlightMask)
+	l.limit.Store(uint32(n))
+	l.setSlow()
+	// Places that are there now: by a higher limit, or because an RPC ended while
+	// the release still knew the old one.
+	if room := n - l.InFlight(); room > 0 {
+		l.waiters.free(int64(room))
+	}
+}
+
+func (l *Load) setSlow() {
+	limit := l.limit.Load()
+	setIfNew(&l.slowReserveAt, min(limit+1, l.highWatermark.Load()))
+	setIfNew(&l.slowReleaseAt, max(limit, 1)-1)
+}
+
+// setIfNew spares the cores that read the word a cache miss when nothing changes.
+func setIfNew(word *atomic.Uint32, n uint32) (changed bool) {
+	if changed = word.Load() != n; changed {
+		word.Store(n)
+	}
+	return changed
+}
+
+// SetRequestLimit bounds how many RPCs may start on the connection in all; 0 is no bound.
+// Signals.Demand is called at the last of them.
+func (l *Load) SetRequestLimit(n int) (changed bool) {
+	return setIfNew(&l.requestLimit, cmp.Or(uint32(max(n, 0)), math.MaxUint32))
+}
+
+// RequestLimitReached reports whether as many RPCs have started as may.
+func (l *Load) RequestLimitReached() bool { return l.Starts() >= l.requestLimit.Load() }
+
+// HasRoom reports whether Reserve would succeed, as far as can be told without it.
+func (l *Load) HasRoom() bool {
+	w := l.word.Load()
+	return uint32(w) < l.limit.Load() && uint32(w>>32) < l.requestLimit.Load()
+}
+
+// Queued returns how many RPCs are in flight above the limit: they wait for a stream.
+func (l *Load) Queued() int { return max(0, l.InFlight()-int(l.limit.Load())) }
+
+// RelativeLoad is the RPCs in flight in proportion to the limit, in units that serve only to
+// compare: where it is less, one RPC more finds a stream sooner. With a limit of 0 it never
+// does, nor where the request limit is reached, and a connection that drains takes none.
+func (l *Load) RelativeLoad() uint64 {
+	w, limit := l.word.Load(), uint64(l.limit.Load())
+	n := w & inFlightMask
+	switch {
+	case w&drainingBit != 0:
+		return math.MaxUint64
+	case limit == 0 || uint32(w>>32) >= l.requestLimit.Load():
+		return 1<<63 + n
+	}
+	return n << 31 / limit
+}

@@ -1,0 +1,127 @@
+package load
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// An RPC that a GOAWAY refused, or that waited for a stream when it came, gRPC retries by
+// itself: a transparent retry (gRFC A6). But it does so once. If the retry meets a
+// connection that is about to get a GOAWAY too, for a server that restarts sends it on all
+// of them, the RPC fails. In a plain channel it waits for a new connection; so it does here,
+// and all other RPCs go on.
+//
+//	Done, of an RPC that a GOAWAY ended ───▶ two picks are expected to be retries
+//
+//	Pick ─▶ none is expected, and the RPC is not held as a retry ─▶ as usual
+//	     └▶ else ─▶ a fresh connection, made after the GOAWAY, has room: there
+//	             └▶ none has: held; the next picker knows it again
+//
+// gRPC calls Done, and Pick for the next attempt, one after the other in one goroutine, but
+// that pick does not tell which RPC it is for. Picks of other RPCs may come between the two,
+// so for each RPC that ended the next two picks are taken for retries. The policy ends this,
+// and publishes, as soon as no connection is on its way, and some time after the last GOAWAY.
+
+// GoAways counts the connections of one endpoint on which a GOAWAY came. The first opens a
+// window, which the policy closes. While there is none all connections are fresh; in a
+// window those are that the policy calls so. The zero value is ready to use.
+type GoAways struct {
+	n      atomic.Uint32
+	opened atomic.Uint32 // what n was when the window opened, with the one that did; or 0
+}
+
+// Count returns how many there were.
+func (g *GoAways) Count() uint32 { return g.n.Load() }
+
+// Opened returns the count with which the window opened, 0 if there is none.
+func (g *GoAways) Opened() uint32 { return g.opened.Load() }
+
+// Close ends the window.
+func (g *GoAways) Close() { g.opened.Store(0) }
+
+// GoAway says that the server takes no more RPCs on the connection, and how many it took.
+// It must be called before gRPC learns of it: from here on the connection gets none, and
+// transparent retries are known.
+func (l *Load) GoAway(took int) {
+	w := l.word.Or(drainingBit)
+	if took > 0 && w>>32 > 0 {
+		l.served.Store(true)
+	}
+	// It may be called twice, and no connection is made for one that was retired before.
+	if !l.goAwayReceived.Swap(true) && w&drainingBit == 0 {
+		l.goAways.opened.CompareAndSwap(0, l.goAways.n.Add(1))
+	}
+}
+
+// GoAwayReceived reports whether GoAway was called.
+func (l *Load) GoAwayReceived() bool { return l.goAwayReceived.Load() }
+
+// SetFresh calls the connection fresh in the window that opened with this count.
+func (l *Load) SetFresh(opened uint32) { l.freshIn.Store(opened) }
+
+// Fresh reports whether transparent retries may go to the connection.
+func (l *Load) Fresh() bool {
+	opened := l.goAways.Opened()
+	return opened == 0 || l.freshIn.Load() == opened
+}
+
+// retries are the RPCs of a pool that a GOAWAY ended.
+type retries struct {
+	// counts holds in its low half the picks to come that are taken for retries, in its high
+	// half the RPCs that are held for a fresh connection; one that was cancelled counts. They
+	// share a word, for each pick looks at it.
+	counts atomic.Uint64
+	// held has the latter, by the channel of their context, which is that of all their picks.
+	held sync.Map
+}
+
+const oneHeld = 1 << 32
+
+func (w *Waiters) expectRetry() { w.retries.counts.Add(2) }
+
+// HeldRetries returns how many RPCs are held for a fresh connection. It overestimates, as
+// Waiting does.
+func (w *Waiters) HeldRetries() int { return int(w.retries.counts.Load() >> 32) }
+
+// Retrying reports whether picks are taken for transparent retries, or RPCs are held for
+// being some.
+func (w *Waiters) Retrying() bool { return w.retries.counts.Load() > 0 }
+
+// EndRetries makes all RPCs be picked as usual again. A publication must follow, or those
+// that are held stay so.
+func (w *Waiters) EndRetries() {
+	w.retries.counts.Store(0)
+	w.retries.held.Clear()
+}
+
+// IsRetry reports whether the pick with this context is for an RPC that is held as a
+// transparent retry, or is taken for one. It counts that once: the picker must find a fresh
+// connection, or call HoldRetry.
+func (w *Waiters) IsRetry(ctx context.Context) bool {
+	r := &w.retries
+	if _, held := r.held.LoadAndDelete(ctx.Done()); held {
+		r.take(oneHeld)
+		return true
+	}
+	return r.take(1)
+}
+
+// take takes one of a kind from the counts, unless there is none: EndRetries may have come
+// between.
+func (r *retries) take(one uint64) bool {
+	mask := one * (oneHeld - 1)
+	for n := r.counts.Load(); n&mask != 0; n = r.counts.Load() {
+		if r.counts.CompareAndSwap(n, n-one) {
+			return true
+		}
+	}
+	return false
+}
+
+// HoldRetry holds a transparent retry until the next picker, and calls Signals.Demand.
+func (w *Waiters) HoldRetry(ctx context.Context) {
+	w.retries.held.Store(ctx.Done(), true)
+	w.retries.counts.Add(oneHeld)
+	call(w.signals.Demand)
+}

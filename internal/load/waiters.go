@@ -1,0 +1,136 @@
+package load
+
+import (
+	"cmp"
+	"sync/atomic"
+
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/resolver"
+)
+
+// Serving is all that a picker is made of.
+type Serving struct {
+	Waiters  *Waiters
+	Waiting  *Waiting // from Waiters.Renew
+	Conns    []Conn   // READY connections in the order of round robin, oldest first; never empty
+	Draining []*Load  // RPCs that are queued on these count under MaxQueued, too
+	// Hold says that RPCs for which there is no room are held, because a connection is on its
+	// way; otherwise they are queued in the connection that is the least loaded for its limit.
+	Hold      bool
+	MaxQueued int // how many RPCs may be queued in full connections; NoMaxQueued is any number
+}
+
+// NoMaxQueued stands for no bound on queued RPCs.
+const NoMaxQueued = -1
+
+// Conn is a READY connection.
+type Conn struct {
+	SubConn balancer.SubConn
+	Address resolver.Address
+	Load    *Load
+}
+
+// Waiters are what the connections of one pool share: how they tell the policy of changes,
+// and the RPCs that wait outside of connections. The zero value tells nothing.
+type Waiters struct {
+	signals Signals
+	retries retries
+
+	queued, refused atomic.Int64 // RPCs, since TakeFull
+
+	waiting atomic.Pointer[Waiting] // of the present picker; nil before Renew
+}
+
+// Signals are called with locks of gRPC held and must not block. Each may be nil.
+type Signals struct {
+	Changed func() // a draining connection may be empty, or places came free that held RPCs may take
+	Demand  func() // a connection reached its high watermark or request limit, or an RPC is held
+	Full    func() // an RPC was queued or refused, the first since TakeFull
+}
+
+// NewWaiters returns the Waiters of a pool that is told of changes by s.
+func NewWaiters(s Signals) *Waiters { return &Waiters{signals: s} }
+
+// Waiting are the RPCs that one picker holds. They belong to that picker: counts of an
+// outdated one must not get mixed up with those of its successor.
+type Waiting struct {
+	held  atomic.Int64 // RPCs
+	freed atomic.Int64 // places that came free meanwhile
+}
+
+// Renew starts a new set of held RPCs, for the picker that is built next: when that is
+// published each held RPC picks again, and is counted again if it is held again.
+func (w *Waiters) Renew() *Waiting {
+	in := new(Waiting)
+	w.waiting.Store(in)
+	return in
+}
+
+// Waiting returns how many RPCs the present picker holds. It overestimates: that one was
+// cancelled is not seen.
+func (w *Waiters) Waiting() int { return int(w.present().held.Load()) }
+
+func (w *Waiters) present() *Waiting { return cmp.Or(w.waiting.Load(), &noWaiting) }
+
+var noWaiting Waiting // never written
+
+// Hold counts an RPC that the picker of in holds, and calls Signals.Demand. Then the picker
+// must look for a place again: one that came free before the RPC was counted is not told.
+func (w *Waiters) Hold(in *Waiting) {
+	in.held.Add(1)
+	call(w.signals.Demand)
+}
+
+// Unhold takes back a Hold: the RPC found a place after all.
+func (in *Waiting) Unhold() { in.held.Add(-1) }
+
+// free counts places that came free, and tells the policy of the first one and when they
+// are enough.
+func (w *Waiters) free(places int64) {
+	in := w.present()
+	held := in.held.Load()
+	if held == 0 {
+		return
+	}
+	n := in.freed.Add(places)
+	if before, e := n-places, enough(held); before == 0 || before < e && n >= e {
+		call(w.signals.Changed)
+	}
+}
+
+// Freed reports whether places came free that held RPCs may take, and whether so many that
+// it is worth a publication at once.
+func (w *Waiters) Freed() (some, many bool) {
+	in := w.present()
+	held, freed := in.held.Load(), in.freed.Load()
+	return held > 0 && freed > 0, held > 0 && freed >= enough(held)
+}
+
+// enough is an eighth of the held RPCs: each publication makes all of them pick again, and
+// one for each place that comes free would cost the square of their number (the objection in
+// gRFC A105).
+func enough(held int64) int64 { return max(1, held/8) }
+
+// CountQueued counts an RPC that found every connection full, and was queued in one.
+func (w *Waiters) CountQueued() { w.count(&w.queued) }
+
+// CountRefused counts an RPC that found every connection full, and failed for it.
+func (w *Waiters) CountRefused() { w.count(&w.refused) }
+
+func (w *Waiters) count(rpcs *atomic.Int64) {
+	if rpcs.Add(1) == 1 {
+		call(w.signals.Full)
+	}
+}
+
+// TakeFull returns how many RPCs were queued in a connection that is full, and how many were
+// refused, since it was last called.
+func (w *Waiters) TakeFull() (queued, refused int) {
+	return int(w.queued.Swap(0)), int(w.refused.Swap(0))
+}
+
+func call(f func()) {
+	if f != nil {
+		f()
+	}
+}

@@ -1,0 +1,195 @@
+package picker_test
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/balancer"
+
+	"github.com/grpc-subpool/subpool/picker"
+)
+
+// holding is one full connection, whose pickers hold RPCs.
+func holding() *pool {
+	p := full(1, 1)
+	p.Hold = true
+	return p
+}
+
+// one makes an RPC on a new picker, and returns the error of its pick.
+func (p *pool) one() error {
+	_, err := p.build(picker.RoundRobin).Pick(balancer.PickInfo{})
+	return err
+}
+
+func TestAnRPCWithoutRoomIsHeldAndCounted(t *testing.T) {
+	demands := 0
+	p := holding()
+	p.Demand = func() { demands++ }
+	require.ErrorIs(t, p.one(), balancer.ErrNoSubConnAvailable)
+	require.Equal(t, 1, p.Waiters.Waiting())
+	require.Equal(t, 1, demands)
+}
+
+// Guards: `l.waiters.free(1)` in load.Load.releaseSlow.
+func TestAPlaceThatComesFreeIsTold(t *testing.T) {
+	changes := 0
+	p := holding()
+	p.Changed = func() { changes++ }
+	_ = p.one()
+	p.load(0).Done(ended)
+	require.Equal(t, 1, changes)
+	some, many := p.Waiters.Freed()
+	require.True(t, some)
+	require.True(t, many)
+}
+
+// The last of a picker's RPCs may find its place only after the next picker was
+// made. Counted in common, it would take the place of one that is still held, and
+// the next place would not be told.
+func TestAnOutdatedPickerDoesNotMixUpTheCounts(t *testing.T) {
+	changes := 0
+	p := holding()
+	old := p.build(picker.RoundRobin)
+	p.Demand = func() { // between counting and the second look
+		p.Demand = nil
+		p.load(0).Done(ended)
+		p.Waiting = p.Waiters.Renew()
+	}
+	_, err := old.Pick(balancer.PickInfo{})
+	require.NoError(t, err)
+	require.Zero(t, p.Waiters.Waiting())
+
+	require.ErrorIs(t, p.one(), balancer.ErrNoSubConnAvailable)
+	require.Equal(t, 1, p.Waiters.Waiting())
+	p.Changed = func() { changes++ }
+	p.load(0).Done(ended)
+	require.Equal(t, 1, changes)
+}
+
+func TestWithoutHoldingAFullConnectionTakesMore(t *testing.T) {
+	p := full(1, 1)
+	require.NoError(t, p.one())
+	require.Equal(t, 2, p.load(0).InFlight())
+}
+
+// The server raised its limit: nothing ended, and yet there is room.
+func TestPlacesThatAreNewAreTold(t *testing.T) {
+	changes := 0
+	p := holding()
+	p.Changed = func() { changes++ }
+	_ = p.one()
+	p.load(0).SetLimit(1)
+	require.Zero(t, changes)
+	p.load(0).SetLimit(2)
+	require.Equal(t, 1, changes)
+	_, many := p.Waiters.Freed()
+	require.True(t, many)
+}
+
+func TestAsManyAsMaxQueuedMayWait(t *testing.T) {
+	p := full(1, 1)
+	p.MaxQueued = 2
+	for range 2 {
+		require.NoError(t, p.one())
+	}
+	for range 3 {
+		require.ErrorContains(t, p.one(), "subpool: maxPending: 2")
+	}
+	require.Equal(t, 3, p.load(0).InFlight())
+	p.load(0).Done(ended)
+	require.NoError(t, p.one())
+}
+
+// Racing picks must not become more, and some must get through.
+func TestRacingPicksKeepMaxQueued(t *testing.T) {
+	p := newPool(3)
+	p.MaxQueued = 5
+	for i := range 3 {
+		p.load(i).SetLimit(1)
+	}
+	built := p.build(picker.RoundRobin)
+	var in, most atomic.Int64
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for range 2000 {
+				res, err := built.Pick(balancer.PickInfo{})
+				if err != nil {
+					continue
+				}
+				now := in.Add(1)
+				for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
+				}
+				runtime.Gosched()
+				in.Add(-1)
+				res.Done(balancer.DoneInfo{})
+			}
+		})
+	}
+	wg.Wait()
+	require.LessOrEqual(t, most.Load(), int64(3+5))
+	require.Greater(t, most.Load(), int64(3))
+	for i := range 3 {
+		require.Zero(t, p.load(i).InFlight())
+	}
+}
+
+// The second look of an RPC that is about to be held goes to suspect connections, too.
+func TestAPlaceOnASuspectConnectionIsNotMissed(t *testing.T) {
+	p := full(3, 1)
+	p.Hold = true
+	p.load(1).SetSuspect(true)
+	p.load(2).SetSuspect(true)
+	p.load(2).Done(ended)
+	p.load(2).Drain()
+	p.Changed = func() { p.Changed = nil; p.load(1).Done(ended) } // just after it was looked at
+	require.NoError(t, p.one())
+	require.Equal(t, 1, p.load(1).InFlight())
+}
+
+func TestRPCsQueueInProportionToTheLimits(t *testing.T) {
+	p := newPool(3)
+	for i, limit := range []int{0, 10, 30} {
+		p.load(i).SetLimit(limit)
+	}
+	for range 120 {
+		require.NoError(t, p.one())
+	}
+	require.Equal(t, []int{0, 30, 90}, []int{p.load(0).InFlight(), p.load(1).InFlight(), p.load(2).InFlight()})
+}
+
+// Guards: CountQueued and CountRefused in pool.queue.
+func TestRPCsThatFindEverythingFullAreCounted(t *testing.T) {
+	told := 0
+	p := full(1, 1)
+	p.Full = func() { told++ }
+	p.MaxQueued = 2
+	for range 5 {
+		_ = p.one()
+	}
+	require.Equal(t, 2, told, "of the first that is queued, and of the first that is refused")
+	queued, refused := p.Waiters.TakeFull()
+	require.Equal(t, []int{2, 3}, []int{queued, refused})
+	_ = p.one()
+	require.Equal(t, 3, told, "of the first since then")
+	queued, refused = p.Waiters.TakeFull()
+	require.Equal(t, []int{0, 1}, []int{queued, refused})
+
+	p.load(0).SetLimit(100)
+	require.NoError(t, p.one())
+	queued, refused = p.Waiters.TakeFull()
+	require.Zero(t, queued+refused, "it found a place")
+}
+
+// Guards: `c.RequestLimitReached()` in pool.holds.
+func TestAnRPCIsHeldWhereARequestLimitIsReached(t *testing.T) {
+	p := newPool(1)
+	p.load(0).SetRequestLimit(1)
+	require.NoError(t, p.one())
+	require.ErrorIs(t, p.one(), balancer.ErrNoSubConnAvailable)
+	require.Equal(t, 1, p.Waiters.Waiting())
+}
