@@ -1,7 +1,5 @@
-// Package picker spreads RPCs over the READY connections of a pool.
-//
-// A picker is an immutable slice of connections and the atomics that it points at; each
-// change of the set makes a new picker.
+// Package picker spreads RPCs over the READY connections of a pool. A picker is an immutable
+// slice of these and the atomics that it points at; each change of the set makes a new one.
 package picker
 
 import (
@@ -28,10 +26,9 @@ var builders = map[string]func(load.Serving) balancer.Picker{
 	RoundRobin:    newRoundRobin,
 }
 
-// Register makes b available as the picker name of the settings. The pickers
-// that b builds are wrapped, so that RPCs are counted and a connection that is
-// being retired gets no more of them, whatever b does. They are never built without a
-// READY connection.
+// Register makes b available as the picker name of the settings. The pickers that b builds
+// are wrapped, so that RPCs are counted and a connection that is being retired gets no more
+// of them, whatever b does. They are never built without a READY connection.
 //
 // Like balancer.Register it must only be called from an init function; a name
 // registered twice means the later builder.

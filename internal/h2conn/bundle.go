@@ -6,11 +6,10 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// Wrap makes the connections of the SubConn that is made with opts and the address that it
-// returns be wrapped for o. The one option that gRPC has for this is deprecated
-// (grpc-go#3498): the credentials of a single SubConn. Credentials that the channel
-// was given by [Credentials] need no option, but find o by the address. Where neither
-// is, connections are not wrapped.
+// Wrap has connections wrapped for o, of the SubConn that is made with opts and the returned
+// address. The one option that gRPC has for this is deprecated (grpc-go#3498): credentials of
+// a single SubConn. Those that the channel was given by [Credentials] need no option, but
+// find o by the address. Where neither is, connections are not wrapped.
 func Wrap(o *Observer, opts *balancer.NewSubConnOptions, build balancer.BuildOptions, addr resolver.Address) resolver.Address {
 	b := bundle{transport: build.DialCreds}
 	if build.CredsBundle != nil { // it comes before DialCreds

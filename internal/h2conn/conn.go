@@ -57,10 +57,9 @@ func newConn(conn, raw net.Conn, changed func()) *Conn {
 
 const unstated = math.MaxUint32
 
-// Limit returns how many streams the server allows at a time
-// (SETTINGS_MAX_CONCURRENT_STREAMS), NoLimit if it has not stated that. What its first
-// SETTINGS says is known before gRPC calls the connection READY; a proxy may send one of
-// its own first, and the server's later.
+// Limit returns how many streams the server allows at a time, NoLimit if it has not
+// stated that. What its first SETTINGS says is known before gRPC calls the connection
+// READY; a proxy may send one of its own first, and the server's later.
 func (c *Conn) Limit() (streams int, stated bool) {
 	n := c.limit.Load()
 	return int(min(n, NoLimit)), n != unstated
@@ -87,8 +86,7 @@ func (c *Conn) ForceClose() {
 	c.closed.Store(true)
 }
 
-// ForceCloseAfter calls ForceClose if the connection is still open after d. Calls after
-// the first do nothing.
+// ForceCloseAfter calls ForceClose if the connection is still open after d.
 func (c *Conn) ForceCloseAfter(d time.Duration) {
 	t := time.AfterFunc(d, c.ForceClose)
 	if !c.closeTimer.CompareAndSwap(nil, t) || c.Closed() {

@@ -17,8 +17,7 @@ func Credentials(creds credentials.TransportCredentials) credentials.TransportCr
 	return wrap(creds, nil)
 }
 
-// wrap returns creds that wrap connections for this observer, or for the address's if it
-// is nil.
+// wrap returns creds that wrap connections for o, or if it is nil for the address's Observer.
 func wrap(creds credentials.TransportCredentials, o *Observer) credentials.TransportCredentials {
 	w := wrapping{creds, o}
 	if x, ok := creds.(xds); ok {

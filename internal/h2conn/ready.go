@@ -1,6 +1,7 @@
 package h2conn
 
 import (
+	"cmp"
 	"io"
 	"net"
 	"syscall"
@@ -75,10 +76,7 @@ func (r *rawReader) read(fd uintptr) (done bool) {
 func (r *rawReader) ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
 	r.size, r.pool, r.buf, r.n, r.err = size, pool, nil, 0, nil
 	err := r.raw.Read(r.try)
-	buf, n := r.buf, r.n
-	if err == nil {
-		err = r.err
-	}
+	buf, n, err := r.buf, r.n, cmp.Or(err, r.err)
 	r.pool, r.buf, r.err = nil, nil, nil
 	switch {
 	case buf != nil && err != nil: // closed meanwhile
@@ -86,8 +84,6 @@ func (r *rawReader) ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, er
 		return nil, 0, err
 	case buf == nil && err == nil: // as read(2) tells the end
 		return nil, 0, io.EOF
-	case err != nil:
-		return nil, 0, err
 	}
-	return buf, n, nil
+	return buf, n, err
 }

@@ -48,9 +48,8 @@ type Load struct {
 
 	limit         atomic.Uint32 // RPCs that may be in flight
 	highWatermark atomic.Uint32 // RPCs in flight from which on Signals.Demand is called
-	// A Reserve that counts up to slowReserveAt or more looks closer, and so does a release
-	// that counts down to slowReleaseAt or more. Usually only the draining bit, which makes
-	// the count large, takes it there.
+	// Reserve looks closer where it counts up to slowReserveAt or more, release where it counts
+	// down to slowReleaseAt or more. Usually only the draining bit takes the count there.
 	slowReserveAt, slowReleaseAt atomic.Uint32
 	requestLimit                 atomic.Uint32 // RPCs that may start in all
 
@@ -178,11 +177,10 @@ func (l *Load) ReserveQueued() bool {
 	return true
 }
 
-// CancelReserve takes back a reserve, with its start, and tells what release would, for:
-//   - a pick adds, the last RPC of a draining connection ends and finds the count at one,
-//     and the pick takes itself out: only it finds the connection empty;
-//   - a pick adds on a full connection, an RPC ends and finds it still full, and the pick
-//     takes itself out: only it finds the place.
+// CancelReserve takes back a reserve, with its start, and tells what release would, for the
+// reserve may have hidden it:
+//   - a pick adds, the last RPC of a draining connection ends and finds the count at one;
+//   - a pick adds on a full connection, an RPC ends and finds it still full.
 func (l *Load) CancelReserve() {
 	w := l.word.Add(^uint64(oneStart))
 	// Where that is one start less than the request limit, RPCs may be held for it.

@@ -80,8 +80,7 @@ const oneHeld = 1 << 32
 
 func (w *Waiters) expectRetry() { w.retries.counts.Add(2) }
 
-// HeldRetries returns how many RPCs are held for a fresh connection. It overestimates, as
-// Waiting does.
+// HeldRetries returns how many RPCs are held for a fresh connection, or were and are cancelled.
 func (w *Waiters) HeldRetries() int { return int(w.retries.counts.Load() >> 32) }
 
 // Retrying reports whether picks are taken for transparent retries, or RPCs are held for
