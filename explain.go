@@ -15,6 +15,7 @@ import (
 
 	"github.com/grpc-subpool/subpool/balancer"
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/lifecycle"
 	"github.com/grpc-subpool/subpool/internal/settings"
 	"github.com/grpc-subpool/subpool/picker"
 	"github.com/grpc-subpool/subpool/resolver"
@@ -153,15 +154,15 @@ func (e Explanation) String() string {
 type Fleet struct {
 	// Resting and Busy are the connections open while there are no RPCs, and while
 	// the demand calls for maxSize everywhere. Resting is for channels made with
-	// grpc.WithIdleTimeout(0): others close all after 30 minutes of rest. Pools whose idleTimeout is 0 never
-	// shrink: once they were busy, they rest as they are.
+	// grpc.WithIdleTimeout(0): without it a channel closes all after 30 minutes of rest. Pools
+	// whose idleTimeout is 0 never shrink: once they were busy, they rest as they are.
 	Resting, Busy int
 	// Most is the bound on connections open or being made, while all are replaced
 	// and the old ones still have RPCs. Those that a pool dropped because it
 	// shrank, and that still have RPCs, come on top.
 	Most int
 	// RestingDials and BusyDials are the connections made in an hour to replace
-	// others, on average: by maxLifetime, and at rest by idleTimeout too.
+	// older ones, on average: by maxLifetime, and at rest by idleTimeout too.
 	RestingDials, BusyDials float64
 	// RestartDials is the connections made at once when all clients start together.
 	RestartDials int
@@ -179,7 +180,7 @@ func (e Explanation) Fleet(clients, endpoints int) Fleet {
 	f := Fleet{
 		Resting:      pools * c.MinSize,
 		Busy:         pools * c.MaxSize,
-		Most:         pools * (2*c.MaxSize + settings.Budget(c.MaxSize)),
+		Most:         pools * (2*c.MaxSize + lifecycle.Budget(c.MaxSize)),
 		RestartDials: pools * min(c.MaxSize, max(1, c.MinSize)),
 	}
 	life := c.MaxLifetime

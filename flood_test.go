@@ -19,7 +19,7 @@ import (
 // A server sends as fast as it can what the client has to read, and mostly has to
 // answer. On real sockets, where h2conn reads in another way than in memory. The
 // heap is looked at while that goes on.
-func TestAFloodNeitherBloatsTheClientNorStopsTheOthers(t *testing.T) {
+func TestAFloodNeitherBloatsTheClientNorStopsOtherEndpoints(t *testing.T) {
 	const frames = 100_000
 	for _, flood := range []saying{
 		{"SETTINGS", hello},
@@ -34,7 +34,7 @@ func TestAFloodNeitherBloatsTheClientNorStopsTheOthers(t *testing.T) {
 		{"windows", frame(windowUpdateFrame, 0, 1, uint32s(1)...)},
 		{"data of no stream", frame(dataFrame, 0, 99, make([]byte, 100)...)},
 		{"ends of no stream", frame(rstStreamFrame, 0, 99, uint32s(0)...)},
-		{"what nobody knows", frame(unknownFrame, 0, 0, make([]byte, 1000)...)},
+		{"an unknown frame type", frame(unknownFrame, 0, 0, make([]byte, 1000)...)},
 	} {
 		t.Run(flood.name, func(t *testing.T) {
 			var sent atomic.Int64

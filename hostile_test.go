@@ -146,20 +146,20 @@ func atOnce(cc *grpc.ClientConn, n int, within time.Duration) int {
 	return int(done.Load())
 }
 
-// Whatever one endpoint says, and whether it then closes, or waits, or waits for ever:
+// Whatever one endpoint sends, and whether it then closes, or waits, or waits for ever:
 // the RPCs that go to the other succeed, none outlives its deadline, and what is used
 // up is given back. In virtual time, for most of it is backoff.
-func TestNothingThatAServerSaysHurtsTheOthers(t *testing.T) {
+func TestNothingThatAServerSendsHurtsOtherEndpoints(t *testing.T) {
 	all := sayings()
 	synctest.Test(t, func(t *testing.T) {
-		heard := make(chan int, 1)
+		connected := make(chan int, 1)
 		bad := &harness.HostileServer{Say: func(conn int, c io.Writer, gone <-chan struct{}) {
 			i := conn - 1
 			if i >= len(all) {
 				<-gone
 				return
 			}
-			heard <- i
+			connected <- i
 			_, _ = c.Write(all[i].said)
 			switch i / 2 % 3 { // each later and first
 			case 0: // closes at once
@@ -180,7 +180,7 @@ func TestNothingThatAServerSaysHurtsTheOthers(t *testing.T) {
 		var before, after runtime.MemStats
 		for said < len(all) {
 			select {
-			case <-heard:
+			case <-connected:
 				said++
 				if said == 100 {
 					runtime.GC()

@@ -38,7 +38,7 @@ type Config = config.Config
 func DefaultConfig() Config { return config.Default() }
 
 // Credentials returns creds such that the policy learns from a connection itself:
-// the server's limit of streams, and whether it answers at all; and can cut it. The
+// the server's limit of streams, and whether it answers at all; and can close it. The
 // policy does so by itself, by way of an option of gRPC's that is deprecated. This
 // is for the day when that is gone, and for policies between the channel and
 // subpool that do not pass it on:

@@ -11,87 +11,72 @@ import (
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/experimental/stats"
-	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/config"
-	"github.com/grpc-subpool/subpool/internal/h2conn"
 	"github.com/grpc-subpool/subpool/internal/load"
 	"github.com/grpc-subpool/subpool/internal/registry"
 	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
-// A pool is the policy of one channel: the shell around its endpoints.
+// A pool is the policy of one channel: the shell around the life cycles of its endpoints.
 //
-// Every entry is the same: lock, feed what happened to the pure rooms, settle,
-// unlock.
+// Every entry is the same: lock, tell the endpoints what happened, reconcile, unlock.
 type pool struct {
+	channel
+	unregister func()
+
+	unresponsiveAfter atomic.Int64 // UnresponsiveTimeout, for Done
+
+	// mu is held across calls into gRPC, so that these are ordered: of two goroutines that
+	// publish, the one that knows more comes last. The locks that gRPC and parent policies
+	// hold when they call a listener or Close are taken before mu; those that the pool's own
+	// calls take (of the channel, of a SubConn) after it. Pick and Done run under the
+	// latter, so they must not take mu: they set atomics, and wake the pool by a signal.
+	mu        sync.Mutex
+	cfg       *config.Config // nil before the resolver has answered
+	endpoints endpoints
+	waiters   *load.Waiters
+	signals   signals
+	schedule  schedule
+	failure   failure
+	published *published
+	republish bool // held RPCs must pick again, though what is published stays the same
+	leftovers leftovers
+	counters  counters
+	decisions decisionLog
+	closed    bool
+}
+
+// channel is what a pool knows of its channel.
+type channel struct {
 	cc       balancer.ClientConn
 	opts     balancer.BuildOptions
 	target   string
 	recorder stats.MetricsRecorder
 	since    time.Time
-	unlist   func() // from the pools that can be inspected
-
-	// mu is held across calls into gRPC, so that these are ordered: of two
-	// goroutines that publish, the later facts win. The locks that gRPC and
-	// parent policies hold when they call a listener or Close come before mu;
-	// those that the pool's own calls take (of the channel, of a SubConn) come
-	// after it. Pick and Done run under the latter, so they must not take mu:
-	// they touch atomics, and wake the pool by signals.
-	mu          sync.Mutex
-	cfg         *config.Config
-	endpoints   []*endpointOf
-	waiters     *load.Waiters // what the connections share
-	lastOrder   int
-	warnedSize  bool
-	connErr     error // of the last attempt that failed
-	resolverErr error // nil after a good answer
-	published   *publication
-	timer       *time.Timer
-	closed      bool
-	former      []connection   // those that carry RPCs, and are nobody's any more
-	closing     []*h2conn.Conn // those that gRPC was told to close
-	report      report
-	trace       trace
-
-	silenceAfter atomic.Int64 // unresponsiveTimeout, for Done
-
-	news        signal    // something changed: a connection may be empty or healthy, or answers nothing, held RPCs may find a place
-	pressure    signal    // a connection carries so much that the pool may have to grow
-	roused      signal    // somebody wants a pool that sleeps
-	full        signal    // RPCs were queued or refused
-	nextCheck   time.Time // no look at the pressure before
-	nextSample  time.Time // of demand
-	nextRelease time.Time // of held RPCs, when places came free; zero if none did
-	heldSince   time.Time // when RPCs were first seen to be held by the present picker; or zero
-	recount     bool      // they must pick again, so that those that are gone do not count
-	nextAsk     time.Time // of the resolver; zero if it is not asked
-
-	shutdowns sync.WaitGroup // SubConn.Shutdown may wait for a dark connection
 }
 
-// endpointOf is an endpoint with the address that it stands for.
-type endpointOf struct {
-	endpoint
-	addr    resolver.Endpoint
-	goAways load.GoAways
-
-	goAwaysSeen uint32
-	freshUntil  time.Time // the window of goAways is closed then; or zero
+// failure is why RPCs fail while no connection is there.
+type failure struct {
+	connection error // of the last attempt that failed
+	resolver   error // nil after a good answer
 }
 
 func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	target := userInfo.ReplaceAllString(opts.Target.String(), "://…@")
-	p := &pool{cc: cc, opts: opts, target: target, recorder: cc.MetricsRecorder(), since: time.Now(), published: &publication{state: connectivity.Idle}}
-	for _, s := range []*signal{&p.news, &p.pressure, &p.roused, &p.full} {
-		s.wake = p.wake
+	p := &pool{
+		channel:   channel{cc, opts, target, cc.MetricsRecorder(), time.Now()},
+		endpoints: newEndpoints(),
+		published: &published{state: connectivity.Idle},
 	}
-	p.waiters = load.NewWaiters(load.Signals{Changed: p.news.raise, Demand: p.pressure.raise, Full: p.full.raise})
-	p.report.limit = noLimit
-	p.roused.raised.Store(true) // a new pool is wanted
-	p.timer = time.AfterFunc(time.Hour, p.wake)
-	p.timer.Stop()
-	p.unlist = registry.Register(p)
+	p.signals.init(p.wake)
+	p.waiters = load.NewWaiters(load.Signals{
+		Changed: p.signals.changed.raise, Demand: p.signals.demand.raise, Full: p.signals.full.raise,
+	})
+	p.counters.limit = noLimit
+	p.schedule.timer = time.AfterFunc(time.Hour, p.wake)
+	p.schedule.timer.Stop()
+	p.unregister = registry.Register(p)
 	return p
 }
 
@@ -101,7 +86,7 @@ var userInfo = regexp.MustCompile(`://[^/?#@]*@`)
 
 // UpdateClientConnState takes the resolver's endpoints and the settings.
 func (p *pool) UpdateClientConnState(s balancer.ClientConnState) error {
-	cfg, ok := s.BalancerConfig.(*config.Config)
+	lb, ok := s.BalancerConfig.(*lbConfig)
 	if !ok {
 		return fmt.Errorf("subpool: %s: got a %T as its settings", p.target, s.BalancerConfig)
 	}
@@ -110,19 +95,19 @@ func (p *pool) UpdateClientConnState(s balancer.ClientConnState) error {
 	if p.closed {
 		return nil
 	}
-	now := time.Now()
+	now, cfg := time.Now(), &lb.Config
 	if p.cfg != nil && *p.cfg != *cfg {
-		p.noteLocked(now, note{what: "settings", why: "new settings: " + settings.Diff(*p.cfg, *cfg)})
+		p.decideLocked(now, decision{what: "settings", why: "new settings: " + settings.Diff(*p.cfg, *cfg)})
 	}
-	p.cfg, p.resolverErr = cfg, nil
-	p.silenceAfter.Store(int64(cfg.UnresponsiveTimeout))
-	p.nextAsk, p.nextSample = time.Time{}, time.Time{} // new settings, new times
+	p.cfg, p.failure.resolver = cfg, nil
+	p.unresponsiveAfter.Store(int64(cfg.UnresponsiveTimeout))
+	p.schedule.nextResolve = time.Time{}
 	p.setEndpointsLocked(s.ResolverState.Endpoints, now)
 	if !p.hasEndpointLocked() {
-		p.resolverErr = errors.New("produced zero addresses")
+		p.failure.resolver = errors.New("produced zero addresses")
 	}
-	p.settleLocked(now)
-	if p.resolverErr != nil {
+	p.reconcileLocked(now)
+	if p.failure.resolver != nil {
 		return balancer.ErrBadResolverState
 	}
 	return nil
@@ -132,57 +117,39 @@ func (p *pool) UpdateClientConnState(s balancer.ClientConnState) error {
 func (p *pool) ResolverError(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.resolverErr = err
-	p.settleLocked(time.Now())
+	p.failure.resolver = err
+	p.reconcileLocked(time.Now())
 }
 
 // UpdateSubConnState is never called: each SubConn has a listener.
 func (p *pool) UpdateSubConnState(balancer.SubConn, balancer.SubConnState) {}
 
 // subConnChanged is the listener of the SubConn to one address of s.
-func (p *pool) subConnChanged(s *slot, lane int, line *lineOf, st balancer.SubConnState) {
+func (p *pool) subConnChanged(s *subchannel, address int, sub *subConn, st balancer.SubConnState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || s.sub.lanes[lane] != line {
-		return // news of what is shut down already
+	if p.closed || s.subConns[address] != sub {
+		return // it is shut down already
 	}
-	now, e := time.Now(), s.sub.owner
+	now, e := time.Now(), s.endpoint
 	switch st.ConnectivityState {
 	case connectivity.Ready:
-		if e.up(s, lane, now) {
+		if e.Connected(s.Subchannel, address, now) {
 			p.connectedLocked(s)
 		}
 	case connectivity.TransientFailure:
-		if e.fail(s, lane) {
-			p.noteFailureLocked(s, line.addr, st.ConnectionError, now)
+		if e.Failed(s.Subchannel, address, fmt.Sprint(st.ConnectionError)) {
+			p.failure.connection = st.ConnectionError
 		}
 	case connectivity.Idle:
-		w := line.observer.Conn()
-		line.observer.Forget()
-		if e.rest(s, lane) {
-			break
-		}
-		s.endedBy(w)
-		if e.lost(s, lane, now) {
-			p.noteFailureLocked(s, line.addr, flapError(w), now)
-		}
-		if !s.connected() {
-			if s.sub.load != nil && s.inFlight() == 0 && s.phase == idle {
-				e.lostUnused()
-			}
-			p.disconnectLocked(s, now)
+		transport := sub.observer.Conn()
+		sub.observer.Forget()
+		if !e.BackoffOver(s.Subchannel, address) {
+			p.lostLocked(s, address, transport, now)
 		}
 	}
 	if logger.V(2) {
-		logger.Infof("subpool: %s: subchannel %d is now %v (gRPC says %v of %s)", p.target, s.order, s.phase, st.ConnectivityState, line.addr.Addr)
+		logger.Infof("subpool: %s: subchannel %d is now %v (gRPC says %v of %s)", p.target, s.ID(), s.Phase(), st.ConnectivityState, sub.addr.Addr)
 	}
-	p.settleLocked(now)
-}
-
-// flapError says what became of a connection that did not prove itself; w may be nil.
-func flapError(w *h2conn.Conn) error {
-	if w != nil && w.GoAway() != nil {
-		return fmt.Errorf("the server ended the connection within %v of accepting it: %v", provenAfter, w.GoAway())
-	}
-	return fmt.Errorf("the server closed the connection within %v of accepting it", provenAfter)
+	p.reconcileLocked(now)
 }

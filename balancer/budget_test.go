@@ -7,8 +7,7 @@ import (
 	"github.com/grpc-subpool/subpool/internal/witness"
 )
 
-// TestMain holds every step of every story in this package against the promise
-// of the one budget.
+// TestMain holds every step of every pool in this package against the budget.
 func TestMain(m *testing.M) {
 	var budget witness.Budget
 	witness.Settled = func(p witness.Pool) {

@@ -2,10 +2,9 @@
 // subchannels to each endpoint, keeps them alive, renews them, and gives the
 // READY ones to a picker.
 //
-// What should happen is decided by pure state machines: a slot is one
-// subchannel's life, an endpoint is the duplicates of one address. The pool is
-// the shell around them: it has the one mutex and the one timer, feeds them what
-// gRPC reports, and makes all calls into gRPC.
+// What should happen is decided in internal/lifecycle. The pool is the shell around
+// it: it has the one mutex and the one timer, tells the endpoints what gRPC reports,
+// carries out their plans, and makes all calls into gRPC.
 package balancer
 
 import (
@@ -19,6 +18,7 @@ import (
 	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/serviceconfig"
 
+	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/internal/settings"
 	"github.com/grpc-subpool/subpool/picker"
 )
@@ -55,12 +55,18 @@ func (builder) ParseConfig(js json.RawMessage) (serviceconfig.LoadBalancingConfi
 	for _, name := range unknown {
 		warnOnce("unknown setting %.64q is ignored; known are %s", name, strings.Join(settings.Names(), ", "))
 	}
-	return &cfg, nil
+	return &lbConfig{Config: cfg}, nil
+}
+
+// lbConfig makes the settings what gRPC takes for those of a policy.
+type lbConfig struct {
+	serviceconfig.LoadBalancingConfig
+	config.Config
 }
 
 // warned holds the warnings that were given: a service config is parsed again
-// with each answer of the resolver. It is bounded, for the resolver may be
-// fed by a stranger.
+// with each answer of the resolver. It is bounded, for what
+// feeds the resolver may not be trusted.
 var warned struct {
 	sync.Mutex
 	messages []string

@@ -50,7 +50,8 @@ func (c client) failures(deadline, long time.Duration) (failed []time.Duration) 
 	return failed
 }
 
-// Guards: `s.doubted` in slot.due, and `next.doubt` in publication.equal.
+// Guards: `s.conn.suspect` in lifecycle.Endpoint.due, and `slices.Equal(a.suspect, b.suspect)`
+// in published.equal.
 func TestAConnectionThatWentDarkIsReplaced(t *testing.T) {
 	for _, how := range []harness.Darkness{harness.Swallow, harness.Stall} {
 		story(t, `{"size":4,"unresponsiveTimeout":"1s"}`, harness.Options{Handle: taking(5 * time.Millisecond)}, func(t *testing.T, c client) {
@@ -68,7 +69,8 @@ func TestAConnectionThatWentDarkIsReplaced(t *testing.T) {
 	}
 }
 
-// Guards: `s.sub.load.SetSuspect(s.doubted)`, and `next.doubt` in publication.equal.
+// Guards: `s.conn.load.SetSuspect(s.Suspect())` in publishLocked, and
+// `slices.Equal(a.suspect, b.suspect)` in published.equal.
 func TestADarkConnectionIsSparedWhileItsSuccessorDials(t *testing.T) {
 	story(t, `{"size":4,"unresponsiveTimeout":"1s"}`, harness.Options{Handle: taking(5 * time.Millisecond)}, func(t *testing.T, c client) {
 		c.Darken(harness.Swallow, 2)
@@ -80,7 +82,7 @@ func TestADarkConnectionIsSparedWhileItsSuccessorDials(t *testing.T) {
 	})
 }
 
-// Guards: the doubling of caseGap, and that a doubtful connection is READY.
+// Guards: `2*x.gap` in lifecycle.Endpoint.suspect, and that a suspect connection is READY.
 func TestADarkConnectionReturnsWhenNoOtherCanBeMade(t *testing.T) {
 	story(t, `{"size":2,"unresponsiveTimeout":"1s"}`, harness.Options{}, func(t *testing.T, c client) {
 		c.Darken(harness.Swallow, 1, 2)
@@ -95,8 +97,8 @@ func TestADarkConnectionReturnsWhenNoOtherCanBeMade(t *testing.T) {
 	})
 }
 
-// Guards: the doubling of caseGap. A server that answers nothing looks like a
-// connection that went dark, each time again.
+// Guards: `2*x.gap` in lifecycle.Endpoint.suspect. A server that answers nothing looks like
+// a connection that went dark, each time again.
 func TestAServerThatAnswersNothingIsNotDialledWithoutEnd(t *testing.T) {
 	for _, refuse := range []bool{false, true} {
 		silent(t, `{"size":4,"unresponsiveTimeout":"1s"}`, nil, func(t *testing.T, c client, s *harness.SilentServer) {
@@ -112,8 +114,8 @@ func TestAServerThatAnswersNothingIsNotDialledWithoutEnd(t *testing.T) {
 	}
 }
 
-// Guards: `info.BytesSent` in Load.ended.
-func TestRPCsThatWaitForAStreamRaiseNoAlarm(t *testing.T) {
+// Guards: `info.BytesSent && !info.BytesReceived` in load.Load.fail.
+func TestRPCsThatWaitForAStreamRaiseNoSuspicion(t *testing.T) {
 	silent(t, `{"size":1,"unresponsiveTimeout":"1s"}`, func(int) bool { return false }, func(t *testing.T, c client, s *harness.SilentServer) {
 		s.Allow(1)
 		c.begin(1)
@@ -124,8 +126,8 @@ func TestRPCsThatWaitForAStreamRaiseNoAlarm(t *testing.T) {
 	})
 }
 
-// Guards: `x.received.Load() != received+1` in silence.ended.
-func TestACallerThatIsTooImpatientRaisesNoAlarm(t *testing.T) {
+// Guards: `u.received.Load() != received+1` in unanswered.add.
+func TestDeadlinesThatAreTooShortRaiseNoSuspicion(t *testing.T) {
 	answered := func(rpc int) bool { return rpc%20 == 0 }
 	silent(t, `{"size":1,"unresponsiveTimeout":"1s"}`, answered, func(t *testing.T, c client, s *harness.SilentServer) {
 		failed := 0
@@ -141,7 +143,7 @@ func TestACallerThatIsTooImpatientRaisesNoAlarm(t *testing.T) {
 	})
 }
 
-// silent tells a story of a server that says nothing but these answers.
+// silent runs in virtual time a server that sends nothing but these answers.
 func silent(t *testing.T, settings string, answers func(int) bool, tell func(*testing.T, client, *harness.SilentServer)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &harness.SilentServer{Answers: answers}
@@ -169,8 +171,8 @@ func (c client) clog() {
 
 // The test fails by itself if a goroutine is left when its bubble ends.
 //
-// Guards: the loop over closing in Close; `w.ForceCloseAfter(patience)` in closeLocked, for
-// the channel that idles.
+// Guards: the loop over closing in Close; `transport.ForceCloseAfter(closeWithin)` in
+// closeSoonLocked, for the channel that goes idle.
 func TestNothingIsLeftOfADarkConnection(t *testing.T) {
 	serverTLS, clientTLS := harness.TLS(t, "server")
 	for _, how := range []harness.Darkness{harness.Swallow, harness.Stall} {
@@ -201,9 +203,9 @@ func TestNothingIsLeftOfADarkConnection(t *testing.T) {
 	}
 }
 
-// Guards: `w.ForceCloseAfter(patience)` in sayGoodbyeLocked, and the loop over closing in
-// Close. gRPC waits for streams whose RPCs have ended, because it cannot say so to the
-// server.
+// Guards: `transport.ForceCloseAfter(closeWithin)` in closeSoonLocked, and the loop over
+// closing in Close. gRPC waits for streams of RPCs that have ended, for their RST_STREAM
+// cannot be written.
 func TestWhatIsShutDownIsGoneWithinASecond(t *testing.T) {
 	for _, closed := range []bool{false, true} {
 		whatIsShutDownIsGone(t, closed)
@@ -234,8 +236,9 @@ func whatIsShutDownIsGone(t *testing.T, closed bool) {
 	})
 }
 
-// Guards: `e.cutOff(now)` in plan, and `w.ForceClose()` in shutdownLocked.
-func TestAConnectionThatDoesNotDrainInTimeIsCut(t *testing.T) {
+// Guards: `limited && e.clock.reached(at)` in lifecycle.Endpoint.closeDrained, and
+// `transport.ForceClose()` in shutdownLocked.
+func TestAConnectionThatDoesNotDrainInTimeIsClosedByForce(t *testing.T) {
 	story(t, `{"size":2,"maxLifetime":"7s","lifetimeJitter":0,"drainTimeout":"5s"}`, harness.Options{Handle: taking(10 * time.Millisecond)}, func(t *testing.T, c client) {
 		end := c.streams(2)
 		defer end()

@@ -16,8 +16,8 @@ import (
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
-// slowCredentials take their time between the pick and the stream: a connection
-// shut down meanwhile has lost these RPCs.
+// slowCredentials take their time between the pick and the stream: a SubConn that is shut
+// down meanwhile loses these RPCs.
 type slowCredentials time.Duration
 
 func (d slowCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
@@ -27,10 +27,10 @@ func (d slowCredentials) GetRequestMetadata(context.Context, ...string) (map[str
 
 func (slowCredentials) RequireTransportSecurity() bool { return false }
 
-// The hardest hour of a connection: some RPCs wait for a stream behind the
-// limit, some fetch credentials, and one holds the connection open for ever.
+// Some RPCs wait for a stream at the limit, some fetch credentials, and one holds its
+// connection open for ever.
 //
-// Guards: `empty(s)` in endpoint.reap. Shut down at once
+// Guards: `case s.conn.facts.Drained` in lifecycle.Endpoint.closeDrained. Shut down at once
 // after the publication instead, an RPC is stranded behind a long stream until
 // its deadline, in every run.
 func TestNoRPCIsLostOrStrandedWhileConnectionsAreRenewed(t *testing.T) {
@@ -53,7 +53,7 @@ func TestNoRPCIsLostOrStrandedWhileConnectionsAreRenewed(t *testing.T) {
 
 // A renewal changes which connections there are, and not how many.
 //
-// Guards: `slices.Equal(a.loads, b.loads)` in publication.equal. If their number
+// Guards: `slices.Equal(a.loads, b.loads)` in published.equal. If their number
 // alone were compared, the picker would know only what drains.
 func TestAfterARenewalRPCsGoToTheNewConnection(t *testing.T) {
 	story(t, `{"size":1,"maxLifetime":"10s","idleTimeout":"0s","lifetimeJitter":0}`, harness.Options{}, func(t *testing.T, c client) {
@@ -66,7 +66,8 @@ func TestAfterARenewalRPCsGoToTheNewConnection(t *testing.T) {
 	})
 }
 
-// Guards: `e.cfg.MaxSize-len(e.leaving)` in endpoint.plan; long streams on every connection would pile up connections.
+// Guards: `e.settings.MaxSize-len(e.draining)` in lifecycle.Endpoint.open; long streams on
+// every connection would pile up connections.
 func TestConnectionsStayWithinTheBudget(t *testing.T) {
 	story(t, `{"size":3,"maxLifetime":"10s","idleTimeout":"0s"}`, harness.Options{}, func(t *testing.T, c client) {
 		for range 12 { // each life gets streams of its own
@@ -79,8 +80,8 @@ func TestConnectionsStayWithinTheBudget(t *testing.T) {
 	})
 }
 
-// Guards: `call(l.waiters.signals.Changed)` in load.Load.releaseSlow and `p.news.take()` in
-// settleLocked; nobody would look again.
+// Guards: `call(l.waiters.signals.Changed)` in load.Load.releaseSlow and
+// `p.signals.changed.take()` in reconcileLocked; nothing else wakes the pool then.
 func TestARetiredConnectionIsClosedWhenItsLastStreamEnds(t *testing.T) {
 	story(t, `{"size":1,"maxLifetime":"10s","idleTimeout":"0s","lifetimeJitter":0}`, harness.Options{}, func(t *testing.T, c client) {
 		for range 2 {
@@ -96,7 +97,7 @@ func TestARetiredConnectionIsClosedWhenItsLastStreamEnds(t *testing.T) {
 
 // RPCs that give up while they wait for a stream have had a place, too.
 //
-// Guards: `l.release()` in NewLoad, for RPCs that never sent anything.
+// Guards: `l.CancelReserve()` in load.New, for RPCs that never sent anything.
 func TestRPCsThatGaveUpWaitingDoNotKeepARetiredConnection(t *testing.T) {
 	opts := harness.Options{Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
 	story(t, `{"size":1,"maxLifetime":"10s","idleTimeout":"0s","lifetimeJitter":0}`, opts, func(t *testing.T, c client) {
@@ -114,7 +115,7 @@ func TestRPCsThatGaveUpWaitingDoNotKeepARetiredConnection(t *testing.T) {
 	})
 }
 
-// Guards: `s.move(closed, draining)` in slot.down; the SubConn would be left
+// Guards: `s.move(Closed, Draining)` in lifecycle.Subchannel.lost; the SubConn would be left
 // behind, and dial again.
 func TestARetiredConnectionThatIsLostStaysLost(t *testing.T) {
 	story(t, `{"size":1,"maxLifetime":"1h","idleTimeout":"0s","lifetimeJitter":0}`, harness.Options{}, func(t *testing.T, c client) {
@@ -128,7 +129,7 @@ func TestARetiredConnectionThatIsLostStaysLost(t *testing.T) {
 	}, grpc.WithIdleTimeout(0))
 }
 
-// Guards: `s.draw = …, draw` in slot.up; all would have the same life.
+// Guards: `jitter: jitter` in lifecycle.Subchannel.connected; all would have the same life.
 func TestConnectionsMadeTogetherAreNotRenewedTogether(t *testing.T) {
 	story(t, `{"size":8,"maxLifetime":"1h","idleTimeout":"0s","lifetimeJitter":0.5}`, harness.Options{}, func(t *testing.T, c client) {
 		renewedAt := make(map[time.Duration]bool)
@@ -148,9 +149,9 @@ func TestConnectionsMadeTogetherAreNotRenewedTogether(t *testing.T) {
 	}, grpc.WithIdleTimeout(0))
 }
 
-// Guards: `s.sub.sc.Shutdown` in shutdownLocked; the old connection would stay
+// Guards: `sub.sc.Shutdown()` in shutdownLocked; the old connection would stay
 // open although nothing uses it.
-func TestAPoolThatNobodyUsesStillRenews(t *testing.T) {
+func TestAnUnusedPoolStillRenews(t *testing.T) {
 	story(t, `{"size":4,"maxLifetime":"1h","idleTimeout":"0s"}`, harness.Options{}, func(t *testing.T, c client) {
 		time.Sleep(100 * time.Hour)
 		synctest.Wait()
@@ -159,7 +160,7 @@ func TestAPoolThatNobodyUsesStillRenews(t *testing.T) {
 	}, grpc.WithIdleTimeout(0))
 }
 
-// Guards: `if !l.reserve()` in wrappedPicker.Pick: a foreign picker knows
+// Guards: `if !l.Reserve()` in picker.wrapped.Pick: a foreign picker knows
 // nothing of draining.
 func TestAForeignPickerLosesNothingEither(t *testing.T) {
 	opts := harness.Options{Handle: taking(20 * time.Millisecond)}
@@ -173,8 +174,8 @@ func TestAForeignPickerLosesNothingEither(t *testing.T) {
 	})
 }
 
-// Guards: `p.cc.ResolveNow` in applyLocked: the successor should go where the
-// name leads now.
+// Guards: `p.cc.ResolveNow` in carryOutLocked, and `e.next.Resolve` in lifecycle.Endpoint.open:
+// the successor should connect to what the name resolves to now.
 func TestEachRenewalAsksTheResolver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})

@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -8,95 +9,175 @@ import (
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/lifecycle"
 	poolresolver "github.com/grpc-subpool/subpool/resolver"
 )
 
-// setEndpointsLocked makes endpoints those of addrs: new ones are added, those
-// that are missing only finish their RPCs, the others are not touched.
-func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
-	known, awake := make(map[string][]*endpointOf), false
-	for _, e := range p.endpoints {
-		known[endpointKey(e.addr)] = append(known[endpointKey(e.addr)], e)
-		awake = awake || e.awake
+// noLimit is the stream limit of a server that has none, or of which none is known.
+const noLimit = lifecycle.NoLimit
+
+// endpoints are those of a pool, in the order in which the resolver first listed them.
+type endpoints struct {
+	list       []*endpoint
+	byID       map[lifecycle.ID]*subchannel // those that have dialled
+	lastID     lifecycle.ID
+	active     bool // RPCs were sent of late to any of them
+	warnedSize bool
+}
+
+func newEndpoints() endpoints { return endpoints{byID: make(map[lifecycle.ID]*subchannel)} }
+
+// An endpoint is the life cycle of one endpoint, with the address that it stands for.
+type endpoint struct {
+	*lifecycle.Endpoint
+	addr        resolver.Endpoint
+	subchannels []*subchannel  // that have dialled and are not closed, oldest first
+	plan        lifecycle.Plan // the last one
+	goAways     goAways
+	urgent      int // connections that were retired though as many drained as may
+}
+
+func (p *pool) newEndpointLocked(addr resolver.Endpoint) *endpoint {
+	newID := func() lifecycle.ID { p.endpoints.lastID++; return p.endpoints.lastID }
+	return &endpoint{addr: addr, Endpoint: lifecycle.New(settingsOf(addr, *p.cfg), addrsOf(addr), newID, rand.Float64)}
+}
+
+// subchannelLocked returns the subchannel of e that s is the life cycle of.
+func (p *pool) subchannelLocked(e *endpoint, s *lifecycle.Subchannel) *subchannel {
+	sub := p.endpoints.byID[s.ID()]
+	if sub == nil {
+		sub = &subchannel{Subchannel: s, endpoint: e, subConns: make([]*subConn, len(e.addr.Addresses))}
+		p.endpoints.byID[s.ID()] = sub
+		e.subchannels = append(e.subchannels, sub)
 	}
-	listed := make(map[*endpointOf]bool)
+	return sub
+}
+
+// drop forgets a subchannel that is closed.
+func (x *endpoints) drop(e *endpoint, s *subchannel) {
+	delete(x.byID, s.ID())
+	e.subchannels = slices.DeleteFunc(e.subchannels, func(o *subchannel) bool { return o == s })
+}
+
+// ready goes through the READY subchannels.
+func (e *endpoint) ready() iter.Seq[*subchannel] {
+	return func(yield func(*subchannel) bool) {
+		for _, s := range e.subchannels {
+			if s.Phase() == lifecycle.Ready && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// setEndpointsLocked makes the endpoints those of addrs: new ones are added, those that are
+// missing only finish their RPCs, the rest is not touched.
+func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
+	known := resolver.NewEndpointMap[[]*endpoint]() // by Addr alone
+	for _, e := range p.endpoints.list {
+		same, _ := known.Get(e.addr)
+		known.Set(e.addr, append(same, e))
+	}
+	listed := make(map[*endpoint]bool)
 	var added, removed []resolver.Endpoint
 	for _, addr := range addrs {
 		if len(addr.Addresses) == 0 {
 			continue
 		}
-		key := endpointKey(addr)
-		i := slices.IndexFunc(known[key], func(e *endpointOf) bool { return sameEndpoint(e.addr, addr) })
-		if i >= 0 {
-			// The order of the addresses stays: the lanes of the slots go by it. What
-			// only the policies above read of them is for later dials.
-			e := known[key][i]
-			addr.Addresses, _ = inOrderOf(e.addr.Addresses, addr.Addresses)
-			if !listed[e] || sizeOf(addr) > sizeOf(e.addr) { // listed twice, in any order
-				e.addr = addr
-			}
-			listed[e] = true
+		same, _ := known.Get(addr)
+		if i := slices.IndexFunc(same, func(e *endpoint) bool { return sameEndpoint(e.addr, addr) }); i >= 0 {
+			same[i].list(addr, listed[same[i]])
+			listed[same[i]] = true
 			continue
 		}
-		e := &endpointOf{endpoint: endpoint{cfg: p.cfg, limit: noLimit, allows: noLimit, addresses: len(addr.Addresses), random: rand.Float64}, addr: addr}
-		if awake {
-			e.window.observe(1, p.cfg.IdleTimeout, now)
+		e := p.newEndpointLocked(addr)
+		if p.endpoints.active {
+			e.Wake(now)
 		}
-		e.newSlot = func() *slot { return p.newSlotLocked(e) }
-		known[key] = append(known[key], e)
-		p.endpoints = append(p.endpoints, e)
+		known.Set(addr, append(same, e))
+		p.endpoints.list = append(p.endpoints.list, e)
 		listed[e] = true
 		added = append(added, addr)
 	}
-	for _, e := range p.endpoints {
-		e.adopt(settingsOf(e.addr, p.cfg), now)
+	for _, e := range p.endpoints.list {
+		e.SetSettings(settingsOf(e.addr, *p.cfg), now)
 		switch {
-		case e.removed && listed[e]:
+		case e.Removed() && listed[e]:
 			added = append(added, e.addr)
-		case !e.removed && !listed[e]:
+		case !e.Removed() && !listed[e]:
 			removed = append(removed, e.addr)
 		}
-		e.removed = !listed[e]
+		e.SetRemoved(!listed[e])
 	}
-	p.noteEndpointsLocked("added", added, now)
-	p.noteEndpointsLocked("removed", removed, now)
+	p.decideEndpointsLocked("added", added, now)
+	p.decideEndpointsLocked("removed", removed, now)
 	p.warnOfSizeLocked()
+}
+
+// list takes the address as the resolver lists it now. The order of its addresses stays:
+// SubConns go by it. What only the policies above read of them is for later dials. Of an
+// endpoint that is listed twice the larger size counts, in any order.
+func (e *endpoint) list(addr resolver.Endpoint, again bool) {
+	addr.Addresses, _ = inOrderOf(e.addr.Addresses, addr.Addresses)
+	if !again || sizeOf(addr) > sizeOf(e.addr) {
+		e.addr = addr
+	}
 }
 
 func sizeOf(e resolver.Endpoint) int { n, _ := poolresolver.Size(e); return n }
 
-// settingsOf returns the settings of an endpoint: the stamp of the resolver, if
-// there is one, is its size.
-func settingsOf(e resolver.Endpoint, cfg *config.Config) *config.Config {
-	n, ok := poolresolver.Size(e)
-	if !ok {
-		return cfg
+// settingsOf returns the settings of an endpoint: its size is what the resolver says, if it
+// says any.
+func settingsOf(e resolver.Endpoint, c config.Config) config.Config {
+	if n, ok := poolresolver.Size(e); ok {
+		c.MinSize, c.MaxSize = n, n
 	}
-	own := *cfg
-	own.MinSize, own.MaxSize = n, n
-	return &own
+	return c
 }
 
 // warnOfSizeLocked says once that the sizes of all endpoints come to very much.
 func (p *pool) warnOfSizeLocked() {
-	endpoints, most, all := 0, 0, 0
-	for _, e := range p.endpoints {
-		if !e.removed {
-			endpoints++
-			most, all = max(most, e.cfg.MaxSize), all+e.cfg.MaxSize
+	listed, largest, all := 0, 0, 0
+	for _, e := range p.endpoints.list {
+		if !e.Removed() {
+			size := settingsOf(e.addr, *p.cfg).MaxSize
+			listed, largest, all = listed+1, max(largest, size), all+size
 		}
 	}
-	if all > config.MaxSubchannels && !p.warnedSize {
-		p.warnedSize = true
-		logger.Warningf("subpool: %s: %d endpoints with up to %d subchannels each may make %d connections", p.target, endpoints, most, all)
+	if all > config.MaxSubchannels && !p.endpoints.warnedSize {
+		p.endpoints.warnedSize = true
+		logger.Warningf("subpool: %s: %d endpoints with up to %d subchannels each may make %d connections", p.target, listed, largest, all)
 	}
 }
 
 func (p *pool) hasEndpointLocked() bool {
-	return slices.ContainsFunc(p.endpoints, func(e *endpointOf) bool { return !e.removed })
+	return slices.ContainsFunc(p.endpoints.list, func(e *endpoint) bool { return !e.Removed() })
 }
 
-func (p *pool) newSlotLocked(e *endpointOf) *slot {
-	p.lastOrder++
-	return &slot{order: p.lastOrder, sub: subchannel{owner: e}}
+// sameEndpoint reports whether two endpoints lead to the same place by the same
+// addresses, in any order.
+func sameEndpoint(a, b resolver.Endpoint) bool {
+	_, same := inOrderOf(a.Addresses, b.Addresses)
+	return same
+}
+
+// inOrderOf returns addrs in the order of known; ok is false if these are not the same.
+// What does not count, BalancerAttributes, is as addrs have it.
+func inOrderOf(known, addrs []resolver.Address) (ordered []resolver.Address, ok bool) {
+	rest := slices.Clone(addrs)
+	for _, o := range known {
+		i := slices.IndexFunc(rest, func(a resolver.Address) bool { return sameAddress(a, o) })
+		if i < 0 {
+			return nil, false
+		}
+		ordered = append(ordered, rest[i])
+		rest = slices.Delete(rest, i, i+1)
+	}
+	return ordered, len(rest) == 0
+}
+
+// sameAddress reports whether two addresses are dialled in the same way. Behind a
+// proxy all share the proxy's Addr and differ only in Attributes, so these count.
+func sameAddress(a, b resolver.Address) bool {
+	return a.Addr == b.Addr && a.ServerName == b.ServerName && a.Attributes.Equal(b.Attributes)
 }

@@ -31,7 +31,7 @@ func (c tokens) GetRequestMetadata(context.Context, ...string) (map[string]strin
 }
 func (c tokens) RequireTransportSecurity() bool { return c.secure }
 
-// Guards: `info.BytesSent` in load.New. On the network the connection is silent.
+// Guards: `if info.BytesSent` in load.New. On the network the connection is silent.
 func TestRPCsThatHaveNoTokenDoNotKeepAConnectionFromBeingRefreshed(t *testing.T) {
 	noToken := grpc.WithPerRPCCredentials(tokens{err: errors.New("no token")})
 	story(t, `{"size":1,"idleTimeout":"20s","maxLifetime":"0s"}`, harness.Options{}, func(t *testing.T, c client) {
@@ -44,7 +44,7 @@ func TestRPCsThatHaveNoTokenDoNotKeepAConnectionFromBeingRefreshed(t *testing.T)
 	}, noToken, grpc.WithIdleTimeout(0))
 }
 
-// Guards: flapError, and `s.ended` in endpoint.lose.
+// Guards: flapError, and `p.failure.connection = cause` in lostLocked.
 func TestTheGoAwayIsToldOfAConnectionThatFlapped(t *testing.T) {
 	silent(t, `{"size":1}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
 		none := int32(0)
@@ -63,7 +63,8 @@ func TestTheGoAwayIsToldOfAConnectionThatFlapped(t *testing.T) {
 	})
 }
 
-// Guards: e.retry in sampleLocked. Nothing else tells a policy that the network is back.
+// Guards: `e.allowAttempt()` in lifecycle.Endpoint.Wake. Nothing else tells a policy that the
+// network is back.
 func TestConnectMakesOneAttemptInTheBackoffAfterFlaps(t *testing.T) {
 	story(t, `{"size":1}`, harness.Options{}, func(t *testing.T, c client) {
 		require.NoError(t, c.call())
@@ -80,7 +81,7 @@ func TestConnectMakesOneAttemptInTheBackoffAfterFlaps(t *testing.T) {
 	})
 }
 
-// Guards: `demand > 1` in sizeFor. Two in flight call for three.
+// Guards: `demand > 1` in lifecycle's sizeFor. Two in flight call for three.
 func TestOneRPCCallsForOneConnectionHoweverSmallTheLimit(t *testing.T) {
 	story(t, `{"minSize":1,"maxSize":4,"targetStreams":1}`, harness.Options{Handle: forever}, func(t *testing.T, c client) {
 		c.begin(1)
@@ -102,15 +103,15 @@ func (weak) Info() credentials.ProtocolInfo {
 }
 func (w weak) Clone() credentials.TransportCredentials { return w }
 
-// gRPC gives such a connection up after its handshake, and closes what the h2conn.Conn wraps,
-// which hears nothing of it.
+// gRPC gives such a connection up after its handshake, and closes the connection that the
+// h2conn.Conn wraps: Close of the Conn is not called.
 //
 // Guards: `c.closed.Store(true)` in h2conn.Conn.ForceClose.
 func TestAConnectionThatIsTooWeakForItsCredentialsIsForgotten(t *testing.T) {
 	var closing atomic.Int64
-	others := witness.Settled
-	defer func() { witness.Settled = others }()
-	witness.Settled = func(p witness.Pool) { closing.Store(int64(p.Closing)); others(p) }
+	before := witness.Settled
+	defer func() { witness.Settled = before }()
+	witness.Settled = func(p witness.Pool) { closing.Store(int64(p.Closing)); before(p) }
 	opts := []grpc.DialOption{
 		grpc.WithTransportCredentials(weak{insecure.NewCredentials()}),
 		grpc.WithPerRPCCredentials(tokens{secure: true}),
@@ -119,7 +120,7 @@ func TestAConnectionThatIsTooWeakForItsCredentialsIsForgotten(t *testing.T) {
 		most := int64(0)
 		for range 20 {
 			require.ErrorContains(t, c.call(), "cannot send secure credentials on an insecure connection")
-			time.Sleep(time.Minute) // it sleeps, and its SubConn is shut down
+			time.Sleep(time.Minute) // it is idle, and its SubConn is shut down
 			most = max(most, closing.Load())
 		}
 		require.LessOrEqual(t, most, int64(1))

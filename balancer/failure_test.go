@@ -17,8 +17,8 @@ import (
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
-// Guards: `e.attempt.phase == dialing` in endpoint.elect and the probe in next;
-// each of the 16 would follow a backoff of its own, with 64 dials.
+// Guards: `a.phase == Connecting` in lifecycle.Endpoint.startAttempts, and the probe in
+// nextAttempt; each of the 16 would follow a backoff of its own, with 64 dials.
 func TestADeadServerIsDialledLikeByOneChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
@@ -44,7 +44,7 @@ func TestADeadServerIsDialledLikeByOneChannel(t *testing.T) {
 	})
 }
 
-// Guards: `e.countFailure(s)` in endpoint.lost, for the server that sends its
+// Guards: `e.countFlap(s, now)` in lifecycle.Endpoint.Lost, for the server that sends its
 // SETTINGS first; gRPC itself backs off for one that does not.
 func TestAServerThatAcceptsAndClosesIsNotDialledInAHotLoop(t *testing.T) {
 	for _, fault := range []harness.Fault{harness.Slam, harness.Flap} {
@@ -67,7 +67,8 @@ func TestAServerThatAcceptsAndClosesIsNotDialledInAHotLoop(t *testing.T) {
 	}
 }
 
-// Guards: `e.renewals(now)` in the first loop of endpoint.plan; dropped for a successor that does not come, the pool would shrink.
+// Guards: `size+e.renewals()` in lifecycle.Endpoint.Plan; if connections were dropped for
+// successors that do not come, the pool would shrink.
 func TestTheOldConnectionsServeOnWhileNewOnesAreRefused(t *testing.T) {
 	opts := harness.Options{Handle: taking(10 * time.Millisecond)}
 	story(t, `{"size":4,"maxLifetime":"1s","idleTimeout":"0s"}`, opts, func(t *testing.T, c client) {
@@ -78,7 +79,7 @@ func TestTheOldConnectionsServeOnWhileNewOnesAreRefused(t *testing.T) {
 		t.Logf("%d dials in 10 lives", c.Dials()-4)
 		require.Equal(t, 4, c.Open())
 		require.Equal(t, 4, c.Accepted())
-		// At 0, 1, 2.6, 5.2 and 9.3 s, each wait ± 20 %, after the first death.
+		// At 0, 1, 2.6, 5.2 and 9.3 s, each wait ± 20 %, after the first loss.
 		require.InDelta(t, 5, c.Dials()-4, 1)
 
 		c.Break(harness.None)
@@ -89,7 +90,7 @@ func TestTheOldConnectionsServeOnWhileNewOnesAreRefused(t *testing.T) {
 	})
 }
 
-// Guards: `e.roundFailed()` in endpoint.plan.
+// Guards: `case e.roundFailed()` in lifecycle.Endpoint.Plan.
 func TestRPCsDoNotHangWhenTheLastConnectionGoesDuringABackoff(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		time.Sleep(time.Minute)
@@ -105,8 +106,8 @@ func TestRPCsDoNotHangWhenTheLastConnectionGoesDuringABackoff(t *testing.T) {
 	})
 }
 
-// Guards: `s.eager = !flapped` in endpoint.lost. The server takes two connections
-// and no more, so the other two make the backoff grow, to two minutes.
+// Guards: `s.mayRedial = !flapped` in lifecycle.Endpoint.Lost. Attempts to make the first
+// connection again let the backoff grow, to two minutes.
 func TestAnOutageAfterALongBackoffIsAsShortAsThatOfAPlainChannel(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		time.Sleep(time.Minute)
@@ -120,20 +121,20 @@ func TestAnOutageAfterALongBackoffIsAsShortAsThatOfAPlainChannel(t *testing.T) {
 	})
 }
 
-// Guards: `state.Picker = base.NewErrPicker(err)` in publishLocked being no
-// status error, which would end such RPCs too.
+// Guards: that what errorLocked returns is no status error, with which
+// `base.NewErrPicker(err)` in pickerLocked would end such RPCs, too.
 func TestWaitForReadySurvivesAnOutage(t *testing.T) {
 	story(t, `{"size":3}`, harness.Options{}, func(t *testing.T, c client) {
 		time.Sleep(time.Minute)
 		c.Break(harness.Refuse)
 		c.Cut()
-		synctest.Wait() // an RPC sent into a dying connection is another matter
+		synctest.Wait() // an RPC that is sent on a connection that just ends is another matter
 		time.AfterFunc(3*time.Second, func() { c.Break(harness.None) })
 		require.NoError(t, c.call(grpc.WaitForReady(true)))
 	})
 }
 
-// Guards: `d.sub.owner.lost(…)` after connectLocked: a slot without SubConn
+// Guards: `e.Lost(d.Subchannel, d.Address, …)` in dialLocked: a subchannel without SubConn
 // is a failed attempt, not a reason to try again at once.
 func TestAChannelThatMakesNoSubConnsIsNotAskedInAHotLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -153,8 +154,8 @@ func TestAChannelThatMakesNoSubConnsIsNotAskedInAHotLoop(t *testing.T) {
 	})
 }
 
-// Guards: `p.closed = true` and `p.timer.Stop()` in Close: the pool would go on
-// renewing what is no more. What still runs at its end fails the bubble.
+// Guards: `p.closed = true` and `p.schedule.timer.Stop()` in Close: the pool would go on
+// renewing what is no more. Goroutines that still run at its end fail the bubble.
 func TestCloseLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{Handle: taking(time.Second)})
@@ -171,7 +172,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	})
 }
 
-// Guards: `p.closed` in settleLocked: gRPC's idle mode closes the pool and later
+// Guards: `if p.closed` in reconcileLocked: gRPC's idle mode closes the pool and later
 // builds another.
 func TestTheChannelsIdleModeClosesThePoolUntilTheNextRPC(t *testing.T) {
 	story(t, `{"size":4}`, harness.Options{}, func(t *testing.T, c client) {
@@ -223,7 +224,7 @@ func TestEndpointsComeAndGo(t *testing.T) {
 	})
 }
 
-// Guards: `p.resolverErr = err` in ResolverError.
+// Guards: `p.failure.resolver = err` in ResolverError.
 func TestAResolverErrorIsWhyRPCsFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})

@@ -1,109 +1,70 @@
 package balancer
 
 import (
-	"slices"
 	"time"
 
-	"github.com/grpc-subpool/subpool/internal/h2conn"
+	"github.com/grpc-subpool/subpool/internal/lifecycle"
+	"github.com/grpc-subpool/subpool/internal/load"
 )
 
-// took returns how many RPCs the server takes by a GOAWAY. The stream of the health
-// checking is among those that it means.
-func (note *healthNote) took(g h2conn.GoAway) int {
-	if note.watched.Load() {
-		return g.Streams() - 1
-	}
-	return g.Streams()
-}
-
-// endedBy takes what is known of the connection of s, which has ended. w is that connection, or
-// nil.
-func (s *slot) endedBy(w *h2conn.Conn) {
-	s.ended = ""
-	if s.sub.load == nil {
-		return
-	}
-	s.served = s.sub.load.Served()
-	if w == nil || w.GoAway() == nil {
-		return
-	}
-	g := *w.GoAway()
-	s.ended = ": " + g.String()
-	if requests := &s.sub.owner.requests; !g.Graceful() && g.Code == 0 {
-		took := s.sub.health.took(g)
-		requests.ended(took)
-		s.worn = requests.most > 0 && took >= requests.most
-	}
-}
-
-// judgeRequestsLocked ends the rule on RPCs of a connection, for which RPCs may wait, if the
-// connection of s refutes it: in time, or because it has drained.
-func (p *pool) judgeRequestsLocked(s *slot, now time.Time) {
-	e, load := s.sub.owner, s.sub.load
-	if load.GoAwayReceived() || e.requests.most == 0 {
-		return
-	}
-	switch {
-	case load.RequestLimitReached() && !s.spent():
-		s.spentAt = now
-		return
-	case s.refutes(now) && !load.RequestLimitReached(): // some that started had no stream
-		s.spentAt = time.Time{}
-		return
-	case !s.refutes(now) && !(s.spent() && load.Drained()):
-		return
-	}
-	e.requests = requestCap{}
-	for _, o := range slices.Concat(e.slots, e.leaving) {
-		if o.spentAt = (time.Time{}); o.sub.load != nil {
-			o.sub.load.SetRequestLimit(0)
-		}
-	}
-	p.recount = true
+// goAways is what an endpoint knows of GOAWAYs. The first one opens a window, in which RPCs
+// that gRPC retries by itself (transparent retries, gRFC A6) go to connections that were
+// dialled after it, or wait for one. gRPC does that once: were the second attempt to meet a
+// connection that is about to say GOAWAY, too, as one to a server that restarts is, the RPC
+// would fail.
+type goAways struct {
+	count      load.GoAways
+	seen       uint32    // what count was when the window was last made longer
+	windowEnds time.Time // zero if there is none
 }
 
 const (
-	// repeatWithin bounds how long RPCs that a GOAWAY ended wait for a fresh connection
+	// retryWithin bounds how long RPCs that a GOAWAY ended wait for a fresh connection
 	// after the last GOAWAY: about two handshakes of a distant server.
-	repeatWithin = 500 * time.Millisecond
+	retryWithin = 500 * time.Millisecond
 	// freshAfter is how long a connection must live to be fresh: one that is dialled just
 	// when a server restarts may still be taken by the old process.
 	freshAfter = 5 * time.Millisecond
-	// lateRepeats is how long after that repeats may still come.
-	lateRepeats = 50 * time.Millisecond
+	// lateRetries is how long after that retries may still come.
+	lateRetries = 50 * time.Millisecond
 )
 
-// repeatsEndLocked looks after the windows. One is over in time, or as soon as there is no
-// connection that was dialled within it, and none on its way. It reports whether none is
-// open, and RPCs that wait for a fresh connection must go to any.
-func (p *pool) repeatsEndLocked(now time.Time) bool {
+// endRetriesLocked looks after the windows. It reports whether none is open, and RPCs that
+// wait for a fresh connection must go to any.
+func (p *pool) endRetriesLocked(now time.Time) bool {
 	open := false
-	for _, e := range p.endpoints {
-		opened := e.goAways.Opened()
-		if opened == 0 {
+	for _, e := range p.endpoints.list {
+		if e.goAways.count.Opened() == 0 {
 			continue
 		}
-		if n := e.goAways.Count(); n != e.goAwaysSeen {
-			e.goAwaysSeen, e.freshUntil = n, now.Add(repeatWithin)
-		}
-		coming := false
-		for _, s := range e.slots {
-			dialled := s.phase == ready && s.won().since >= opened
-			if dialled && !now.Before(s.since.Add(freshAfter)) && !s.sub.load.Fresh() {
-				s.sub.load.SetFresh(opened)
-				p.recount = true
-				e.freshUntil = now.Add(lateRepeats)
-			}
-			// Of one that said GOAWAY gRPC tells in a moment that it is lost.
-			coming = coming || dialled || s.onItsWay() || s.connected() && s.sub.load.GoAwayReceived()
-		}
-		if !now.Before(e.freshUntil) || !coming {
-			e.freshUntil = time.Time{}
-			e.goAways.Close()
-			p.recount = p.recount || p.waiters.Retrying() // those that are kept may find a place here
+		if p.windowOpenLocked(e, now) {
+			open = true
 			continue
 		}
-		open = true
+		e.goAways.windowEnds = time.Time{}
+		e.goAways.count.Close()
+		p.republish = p.republish || p.waiters.Retrying() // those that are held may find a place here
 	}
 	return !open && p.waiters.Retrying()
+}
+
+// windowOpenLocked reports whether the window of e stays open. It is over in time, or as soon
+// as there is no connection that was dialled within it, and none on its way.
+func (p *pool) windowOpenLocked(e *endpoint, now time.Time) bool {
+	g, opened := &e.goAways, e.goAways.count.Opened()
+	if n := g.count.Count(); n != g.seen {
+		g.seen, g.windowEnds = n, now.Add(retryWithin)
+	}
+	pending := false
+	for _, s := range e.subchannels {
+		dialled := s.Phase() == lifecycle.Ready && s.conn.subConn.goAways >= opened
+		if dialled && !now.Before(s.Since().Add(freshAfter)) && !s.conn.load.Fresh() {
+			s.conn.load.SetFresh(opened)
+			p.republish = true
+			g.windowEnds = now.Add(lateRetries)
+		}
+		// Of a connection that said GOAWAY gRPC tells in a moment that it is lost.
+		pending = pending || dialled || s.Pending() || s.Serves() && s.conn.load.GoAwayReceived()
+	}
+	return pending && now.Before(g.windowEnds)
 }

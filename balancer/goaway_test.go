@@ -6,116 +6,136 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/resolver"
 
+	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/lifecycle"
 	"github.com/grpc-subpool/subpool/internal/load"
-	"github.com/grpc-subpool/subpool/picker"
 )
 
-// A refusing is an endpoint whose connections say GOAWAY.
-type refusing struct {
-	p *pool
-	e *endpointOf
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// A restarting is an endpoint of three subchannels, whose connections get a GOAWAY. All of
+// them connect at first.
+type restarting struct {
+	p    *pool
+	e    *endpoint
+	subs []*subchannel
 }
 
-func refuse(t *testing.T) refusing {
-	r := refusing{&pool{waiters: new(load.Waiters)}, &endpointOf{endpoint: *tell(t, `{"size":3}`).endpoint}}
-	r.p.endpoints = []*endpointOf{r.e}
+func restart(t *testing.T) *restarting {
+	p := newPool(silentConn{}, balancer.BuildOptions{})
+	t.Cleanup(p.Close)
+	id := lifecycle.ID(0)
+	settings := config.Config{MinSize: 3, MaxSize: 3, TargetStreams: 100}
+	newID := func() lifecycle.ID { id++; return id }
+	e := &endpoint{
+		addr:     resolver.Endpoint{Addresses: make([]resolver.Address, 1)},
+		Endpoint: lifecycle.New(settings, []string{""}, newID, func() float64 { return 0.5 }),
+	}
+	p.endpoints.list = []*endpoint{e}
+	r := &restarting{p: p, e: e}
+	for _, d := range e.Plan(start).Dial {
+		r.subs = append(r.subs, p.subchannelLocked(e, d.Subchannel))
+	}
 	return r
 }
 
 // connect makes a connection that was dialled just before.
-func (r refusing) connect(now time.Time) *slot {
-	l := load.New(r.p.waiters, &r.e.goAways)
-	lanes := []*lineOf{{since: r.e.goAways.Count()}}
-	return &slot{phase: ready, since: now, sub: subchannel{owner: r.e, load: l, lanes: lanes}}
+func (r *restarting) connect(s *subchannel, now time.Time) {
+	r.e.Plan(now)
+	r.e.Connected(s.Subchannel, 0, now)
+	r.e.Observe(s.Subchannel, lifecycle.Facts{Health: lifecycle.HealthServing, Answered: true}, now)
+	s.conn = &connection{load: load.New(r.p.waiters, &r.e.goAways.count), subConn: &subConn{goAways: r.e.goAways.count.Count()}}
 }
 
-// at looks, and reports whether the window is open.
-func (r refusing) at(now time.Time, slots ...*slot) (open bool) {
-	r.e.slots = slots
-	r.p.repeatsEndLocked(now)
-	return r.e.goAways.Opened() != 0
+// goAway ends the connection of s by a GOAWAY; told says that gRPC has reported it as lost.
+func (r *restarting) goAway(s *subchannel, now time.Time, told bool) {
+	s.conn.load.GoAway(0)
+	if told {
+		r.e.Lost(s.Subchannel, 0, lifecycle.End{Answered: true, InFlight: 1}, now)
+		s.conn = nil
+		r.e.Plan(now)
+	}
 }
 
-// Guards: `n != e.goAwaysSeen` in repeatsEndLocked: what the last GOAWAY refuses is still to
+// open looks at the window, and reports whether it is open.
+func (r *restarting) open(now time.Time) bool {
+	r.p.endRetriesLocked(now)
+	return r.e.goAways.count.Opened() != 0
+}
+
+// Guards: `n != g.seen` in windowOpenLocked: what the last GOAWAY refuses is still to
 // come when the window of the first would end.
 func TestAWindowLastsFromTheLastGoAway(t *testing.T) {
-	r := refuse(t)
-	a, b, c := r.connect(start), r.connect(start), r.connect(start)
-	a.sub.load.GoAway(0)
-	dialling := &slot{phase: dialing}
-	require.True(t, r.at(start, dialling, b, c))
-	b.sub.load.GoAway(0)
-	require.True(t, r.at(start.Add(repeatWithin-1), dialling, c))
-	require.True(t, r.at(start.Add(2*repeatWithin-2), dialling, c))
-	require.False(t, r.at(start.Add(2*repeatWithin-1), dialling, c))
+	r := restart(t)
+	for _, s := range r.subs {
+		r.connect(s, start)
+	}
+	r.goAway(r.subs[0], start, true)
+	require.True(t, r.open(start))
+	r.goAway(r.subs[1], start, true)
+	require.True(t, r.open(start.Add(retryWithin-1)))
+	require.True(t, r.open(start.Add(2*retryWithin-2)))
+	require.False(t, r.open(start.Add(2*retryWithin-1)))
 }
 
 // A server that restarts has an old process that may still take connections.
 //
-// Guards: freshAfter, and `s.won().since >= opened`.
+// Guards: `s.Since().Add(freshAfter)` and `s.conn.subConn.goAways >= opened` in
+// windowOpenLocked.
 func TestAConnectionIsFreshWhenItWasDialledAfterTheGoAwayAndHasLivedForAMoment(t *testing.T) {
-	r := refuse(t)
-	a, old := r.connect(start), r.connect(start)
-	a.sub.load.GoAway(0)
+	r := restart(t)
+	old, made := r.subs[1], r.subs[0]
+	r.connect(old, start)
+	r.connect(made, start)
+	r.goAway(made, start, true)
 	later := start.Add(time.Second)
-	made := r.connect(later)
-	require.True(t, r.at(later.Add(freshAfter-1), old, made))
-	require.False(t, made.sub.load.Fresh())
-	require.False(t, r.p.recount)
-	require.True(t, r.at(later.Add(freshAfter), old, made))
-	require.True(t, made.sub.load.Fresh())
-	require.True(t, r.p.recount, "or the RPCs that are held would stay")
-	require.False(t, old.sub.load.Fresh())
-	require.False(t, r.at(later.Add(freshAfter+lateRepeats), old, made))
-	require.True(t, old.sub.load.Fresh())
+	r.connect(made, later)
+	require.True(t, r.open(later.Add(freshAfter-1)))
+	require.False(t, made.conn.load.Fresh())
+	require.False(t, r.p.republish)
+	require.True(t, r.open(later.Add(freshAfter)))
+	require.True(t, made.conn.load.Fresh())
+	require.True(t, r.p.republish, "or the RPCs that are held would stay so")
+	require.False(t, old.conn.load.Fresh())
+	require.False(t, r.open(later.Add(freshAfter+lateRetries)))
+	require.True(t, old.conn.load.Fresh())
 }
 
-// Guards: `!coming`.
+// Guards: `return pending &&` in windowOpenLocked.
 func TestNoRPCIsHeldForAConnectionThatDoesNotCome(t *testing.T) {
-	r := refuse(t)
-	a, b := r.connect(start), r.connect(start)
-	a.sub.load.GoAway(0)
-	require.True(t, r.at(start, a, b), "gRPC has not told yet that it is lost")
-	require.False(t, r.at(start, &slot{phase: resting}, b))
+	r := restart(t)
+	for _, s := range r.subs {
+		r.connect(s, start)
+	}
+	r.goAway(r.subs[0], start, false)
+	require.True(t, r.open(start), "gRPC has not told yet that it is lost")
+	r.goAway(r.subs[0], start, true)
+	r.e.Failed(r.subs[0].Subchannel, 0, "refused")
+	require.False(t, r.open(start))
 }
 
 // Guards: `max(0, int(int32(…)))` in carryHeldLocked: an RPC that had no stream takes its
 // start back.
 func TestHeldRPCsAreNotCountedAgainWhereStartsWereTakenBack(t *testing.T) {
-	p := &pool{waiters: new(load.Waiters), published: &publication{}}
-	p.published.loads = []*load.Load{load.New(p.waiters, nil)}
-	p.published.starts = 1
-	p.report.carried = 100
-	p.carryHeldLocked(&publication{})
-	require.Equal(t, 100, p.report.carried)
+	p := newPool(silentConn{}, balancer.BuildOptions{})
+	defer p.Close()
+	p.published = &published{loads: []*load.Load{load.New(p.waiters, nil)}, started: 1}
+	p.counters.carried = 100
+	p.carryHeldLocked(&published{})
+	require.Equal(t, 100, p.counters.carried)
 }
 
-// A limit of RPCs that was learned from a restart, say, is false: within a quarter of a second
-// a connection that has carried as many refutes it, though a long stream keeps it open.
-func TestASpentConnectionThatIsNotEndedRefutesTheRule(t *testing.T) {
-	p := &pool{waiters: new(load.Waiters)}
-	e := &endpointOf{endpoint: *tell(t, `{"size":1}`).endpoint}
-	e.requests = requestCap{most: 2}
-	s := &slot{phase: ready, sub: subchannel{owner: e, load: load.New(p.waiters, nil)}}
-	s.sub.load.SetRequestLimit(2)
-	e.slots = []*slot{s}
-	require.True(t, pick(s.sub.load))
-	require.True(t, pick(s.sub.load))
-	p.judgeRequestsLocked(s, start)
-	require.True(t, s.spent())
-	p.judgeRequestsLocked(s, start.Add(endsWithin-1))
-	require.Equal(t, 2, e.requests.most)
-	p.judgeRequestsLocked(s, start.Add(endsWithin))
-	require.Zero(t, e.requests.most)
-	require.True(t, p.recount, "RPCs may wait for it")
-	require.True(t, pick(s.sub.load))
-}
-
-// pick makes an RPC on the connection of l, and reports whether it was taken.
-func pick(l *load.Load) bool {
-	w := new(load.Waiters)
-	p := picker.Build(picker.RoundRobin, load.Serving{Waiters: w, Waiting: w.Renew(), Conns: []load.Conn{{Load: l}}})
-	_, err := p.Pick(balancer.PickInfo{})
-	return err == nil
+// Guards: `u.since.Store(int64(at))` and `u.received.Store(received + 1)` in unanswered.add.
+func TestAConnectionIsUnansweredFromTheFirstToTheLastOfItsRPCs(t *testing.T) {
+	at := func(d time.Duration) time.Time { return start.Add(d) }
+	u := unanswered{connected: start}
+	require.False(t, u.add(0, at(0), time.Second))
+	require.False(t, u.add(0, at(999*time.Millisecond), time.Second))
+	require.True(t, u.add(0, at(time.Second), time.Second))
+	require.True(t, u.add(0, at(2*time.Second), time.Second), "and goes on")
+	require.False(t, u.add(1, at(3*time.Second), time.Second), "a byte ends it")
+	require.False(t, u.add(1, at(3500*time.Millisecond), time.Second))
+	require.True(t, u.add(1, at(4*time.Second), time.Second))
 }

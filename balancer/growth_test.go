@@ -35,9 +35,9 @@ func (c client) burst(n int) (failed []error) {
 	return failed
 }
 
-// Guards: `call(l.waiters.signals.Demand)` in load.Load.reserveSlow; the demand would not be seen
-// before the next sample. And `n == 0 && e.awake` in endpoint.size.
-func TestAPoolGrowsWithItsLoadAndSleepsAfterIt(t *testing.T) {
+// Guards: `call(l.waiters.signals.Demand)` in load.Load.reserveSlow; the demand would not be
+// seen before the next sample. And `n == 0 && e.active` in lifecycle.Endpoint.Size.
+func TestAPoolGrowsWithItsLoadAndIsIdleAfterIt(t *testing.T) {
 	opts := harness.Options{Handle: taking(10 * time.Millisecond)}
 	const settings = `{"minSize":0,"maxSize":4,"targetStreams":4,"idleTimeout":"10s"}`
 	story(t, settings, opts, func(t *testing.T, c client) {
@@ -60,8 +60,8 @@ func TestAPoolGrowsWithItsLoadAndSleepsAfterIt(t *testing.T) {
 	})
 }
 
-// Guards: `p.roused.raise()` in ExitIdle.
-func TestConnectWakesAPoolThatSleeps(t *testing.T) {
+// Guards: `p.signals.exitIdle.raise()` in ExitIdle.
+func TestConnectWakesAnIdlePool(t *testing.T) {
 	story(t, `{"minSize":0,"idleTimeout":"1s"}`, harness.Options{}, func(t *testing.T, c client) {
 		time.Sleep(time.Minute)
 		require.Equal(t, connectivity.Idle, c.GetState())
@@ -71,9 +71,9 @@ func TestConnectWakesAPoolThatSleeps(t *testing.T) {
 	})
 }
 
-// Guards: `demand = max(demand, 1)` in endpoint.sample: such RPCs are never in
-// flight when somebody looks.
-func TestAPoolInUseByShortRPCsDoesNotSleep(t *testing.T) {
+// Guards: `d = max(d, 1)` in lifecycle.Endpoint.Sample: such RPCs are never in flight when a
+// sample is taken.
+func TestAPoolInUseByShortRPCsDoesNotGoIdle(t *testing.T) {
 	story(t, `{"minSize":0,"idleTimeout":"10s","maxLifetime":"0s"}`, harness.Options{}, func(t *testing.T, c client) {
 		for range 100 {
 			require.NoError(t, c.call())
@@ -83,7 +83,7 @@ func TestAPoolInUseByShortRPCsDoesNotSleep(t *testing.T) {
 	})
 }
 
-// Guards: `e.window.peak()` in endpoint.size; by the present demand alone the
+// Guards: `e.demand.window.peak()` in lifecycle.Endpoint.Size; by the present demand alone the
 // pool would close and open connections with each turn. In turn, because drawing by
 // chance leaves a connection out of a burst once in some hundred runs, and one that
 // was silent for so long is replaced.
@@ -103,8 +103,8 @@ func TestALoadThatSawsCausesNoChurn(t *testing.T) {
 	})
 }
 
-// Nobody waits for a dial that hangs: what is there carries the load.
-func TestGrowthWhoseDialHangsHoldsNobodyUp(t *testing.T) {
+// No RPC waits for a dial that hangs: the connections that are there carry the load.
+func TestGrowthWhoseDialHangsHoldsNoRPCUp(t *testing.T) {
 	opts := harness.Options{Handle: taking(10 * time.Millisecond)}
 	story(t, `{"minSize":1,"maxSize":2,"targetStreams":4}`, opts, func(t *testing.T, c client) {
 		c.Break(harness.Hang)
@@ -121,7 +121,7 @@ func TestGrowthWhoseDialHangsHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-func TestConcurrentStartOfManyRPCsWakesASleeper(t *testing.T) {
+func TestConcurrentStartOfManyRPCsWakesAnIdlePool(t *testing.T) {
 	story(t, `{"minSize":0,"maxSize":8,"targetStreams":10,"idleTimeout":"1s"}`, harness.Options{Handle: taking(time.Second)}, func(t *testing.T, c client) {
 		for range 5 {
 			time.Sleep(time.Minute)
@@ -132,9 +132,9 @@ func TestConcurrentStartOfManyRPCsWakesASleeper(t *testing.T) {
 	})
 }
 
-// Guards: `consider(s.race.nextAt)` in endpoint.deadline; the black-holed address
-// would be tried for 20 s.
-func TestAnAddressThatIsDarkHoldsNobodyUp(t *testing.T) {
+// Guards: `e.clock.reached(s.attempt.nextAt)` in lifecycle.Endpoint.tryAddresses; the address
+// that does not answer would be tried alone for 20 s.
+func TestAnAddressThatDoesNotAnswerHoldsNoRPCUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dark := harness.Start(t, harness.Options{})
 		dark.Break(harness.Hang)

@@ -16,7 +16,8 @@ import (
 
 const healthChecked = `{"healthCheckConfig":{"serviceName":""},"loadBalancingConfig":[{"subpool":{"size":3}}]}`
 
-// Guards: `s.sub.watchHealth` in subConnChanged and `e.checked` in checkLocked.
+// Guards: `watchHealth(sub.sc, …)` in connectedLocked, and `e.observeHealth(s, f.Health)` in
+// lifecycle.Endpoint.Observe.
 func TestADuplicateThatDoesNotServeGetsNoRPC(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
@@ -40,7 +41,7 @@ func TestADuplicateThatDoesNotServeGetsNoRPC(t *testing.T) {
 	})
 }
 
-// Guards: `unwell && !hopeful` in endpoint.roundFailed; RPCs would hang.
+// Guards: `e.has(NotServing)` in lifecycle.Endpoint.roundFailed; RPCs would hang.
 func TestWhenNoDuplicateServesRPCsFailWithTheReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
@@ -62,8 +63,8 @@ func TestWhenNoDuplicateServesRPCsFailWithTheReason(t *testing.T) {
 	})
 }
 
-// Guards: the last loop of endpoint.retireSurplus: the unwell connection would
-// wait for a successor that is well, and hold the whole budget meanwhile.
+// Guards: the last loop of lifecycle.Endpoint.retireSurplus: the connection that does not
+// serve would wait for a successor that does, and hold the whole budget meanwhile.
 func TestADuplicateThatDoesNotServeStopsNoRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
@@ -78,7 +79,7 @@ func TestADuplicateThatDoesNotServeStopsNoRenewal(t *testing.T) {
 	})
 }
 
-// Guards: `if e.size() == 0` in endpoint.renewals.
+// Guards: `if e.Size() == 0` in lifecycle.Endpoint.renewals.
 func TestADuplicateThatDoesNotServeGoesWithItsEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})

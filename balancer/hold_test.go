@@ -13,8 +13,8 @@ import (
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
-// limited tells a story of a server that allows two streams per connection; open starts an RPC that stays
-// until the story ends, and counts those that reached the server.
+// limited runs in virtual time a server that allows two streams on a connection; open starts
+// RPCs that last until the test ends.
 func limited(t *testing.T, settings string, opts harness.Options, tell func(t *testing.T, s *harness.Server, open func(n int))) {
 	synctest.Test(t, func(t *testing.T) {
 		opts.Server = []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}
@@ -43,9 +43,10 @@ func sum(calls map[int]int) (n int) {
 	return n
 }
 
-// Guards: `canGrow` in endpoint.holds: RPCs that come in one burst would queue
-// behind the first. `e.coming()` there, of which checking is a part. `hold` of the
-// picker, not of the pool. And `held` in endpoint.sample.
+// Guards: `e.canGrow()` in lifecycle.Endpoint.holdsPicks: RPCs that come in one burst would
+// queue behind the first. `e.roomIsComing()` there, for subchannels that are Checking, too.
+// `p.Waiters.Hold(p.Waiting)` in picker.pool.holdRPC. And `d := waiting` in
+// lifecycle.Endpoint.Sample.
 func TestRPCsThatNeedMoreConnectionsGetThem(t *testing.T) {
 	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{Handle: forever, DialTime: 50 * time.Millisecond}, func(t *testing.T, s *harness.Server, open func(int)) {
 		time.Sleep(50 * time.Millisecond)
@@ -59,20 +60,20 @@ func TestRPCsThatNeedMoreConnectionsGetThem(t *testing.T) {
 	})
 }
 
-// Guards: `a.hold == b.hold` in publication.equal: nothing else would publish before
+// Guards: `a.hold == b.hold` in published.equal: nothing else would publish before
 // gRPC's backoff is over. Without a place in the connection, one that is released ends.
 func TestADialThatFailsReleasesWhatItHeldAtOnce(t *testing.T) {
 	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
 	story(t, `{"minSize":1,"maxSize":4,"maxPending":0}`, opts, func(t *testing.T, c client) {
 		c.Break(harness.Refuse)
 		ended := c.begin(5)
-		time.Sleep(5 * time.Millisecond) // pressure is looked at once in a millisecond
+		time.Sleep(5 * time.Millisecond) // the demand signal is looked at once in a millisecond
 		require.Len(t, ended(), 3)
 		require.Greater(t, c.Dials(), 1, "for those three")
 	})
 }
 
-// The same when it fails late; more than one line would release them then.
+// The same when it fails late: then not only `a.hold == b.hold` releases them.
 func TestADialThatFailsReleasesWhatItHeld(t *testing.T) {
 	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{DialTime: 50 * time.Millisecond, Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
 		time.Sleep(50 * time.Millisecond)
@@ -85,7 +86,7 @@ func TestADialThatFailsReleasesWhatItHeld(t *testing.T) {
 }
 
 // Guards: `l.waiters.free(1)` in load.Load.releaseSlow.
-func TestADialThatHangsHoldsNobodyUp(t *testing.T) {
+func TestADialThatHangsHoldsNoRPCUp(t *testing.T) {
 	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
 		s.Break(harness.Hang)
 		open(40)

@@ -122,8 +122,8 @@ func taking(d time.Duration) func(context.Context, int) error {
 	return func(context.Context, int) error { time.Sleep(d); return nil }
 }
 
-// Guards: `s.dial(e.addresses)` for all slots in endpoint.elect; with one dial at
-// a time the pool would take six seconds.
+// Guards: the loop over all subchannels in lifecycle.Endpoint.startAttempts; with one dial
+// at a time the pool would take six seconds.
 func TestConnectOpensAllSubchannelsSideBySide(t *testing.T) {
 	story(t, `{"size":6}`, harness.Options{DialTime: time.Second}, func(t *testing.T, c client) {
 		time.Sleep(time.Second)
@@ -133,8 +133,8 @@ func TestConnectOpensAllSubchannelsSideBySide(t *testing.T) {
 	})
 }
 
-// Guards: `conns[s.won().sc] = …` in pickerLocked; the first READY subchannel
-// alone would serve everything.
+// Guards: `serving.Conns = append(serving.Conns, …)` in pickerLocked; the first READY
+// subchannel alone would serve everything.
 func TestRPCsSpreadOverAllSubchannels(t *testing.T) {
 	story(t, `{"size":6}`, harness.Options{Handle: taking(10 * time.Millisecond)}, func(t *testing.T, c client) {
 		stop := c.load(24)
@@ -161,7 +161,7 @@ func TestRoundRobinIsExact(t *testing.T) {
 	})
 }
 
-// Guards: `minSize` 1 in config.Default and sizeFor.
+// Guards: `MinSize: 1` in config.Default, and `s.MinSize` in lifecycle's sizeFor.
 func TestNamingThePolicyAloneOpensOneConnection(t *testing.T) {
 	story(t, `{}`, harness.Options{}, func(t *testing.T, c client) {
 		require.NoError(t, c.call())
@@ -169,8 +169,8 @@ func TestNamingThePolicyAloneOpensOneConnection(t *testing.T) {
 	})
 }
 
-// Guards: `s.move(idle, checking, ready, dialing)` in slot.down; the pool would
-// shrink.
+// Guards: `s.move(Idle, Checking, NotServing, Ready, Connecting)` in
+// lifecycle.Subchannel.lost; the pool would shrink.
 func TestALostConnectionIsReplacedAtOnce(t *testing.T) {
 	story(t, `{"size":4}`, harness.Options{}, func(t *testing.T, c client) {
 		time.Sleep(time.Minute)
@@ -181,7 +181,7 @@ func TestALostConnectionIsReplacedAtOnce(t *testing.T) {
 	})
 }
 
-// Guards: `if p.published.equal(&next)` in publishLocked: each publication makes
+// Guards: `p.published.equal(next)` in publishLocked: each publication makes
 // a picker, and every blocked RPC picks again.
 func TestNothingIsPublishedWhenNothingChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -201,7 +201,7 @@ func TestNothingIsPublishedWhenNothingChanged(t *testing.T) {
 	})
 }
 
-// Guards: `p.disconnectLocked(s, now)` in subConnChanged together with `load.New`
+// Guards: `p.disconnectLocked(s, now)` in lostLocked together with `load.New`
 // in connectedLocked: one Load per subchannel would make the new connection look full.
 func TestAConnectionAfterGoAwayStartsEmpty(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
@@ -232,7 +232,7 @@ func TestASubchannelThatFailsFastDoesNotAttractLoad(t *testing.T) {
 		story(t, `{"size":4}`, harness.Options{Handle: handle}, func(t *testing.T, c client) {
 			stop := c.load(callers)
 			time.Sleep(5 * time.Second)
-			c.ResetCalls() // settled
+			c.ResetCalls() // by now it is steady
 			time.Sleep(10 * time.Second)
 			calls := c.Calls()
 			_, _, _ = stop()
@@ -270,8 +270,8 @@ var counted = new(readyCounts)
 
 func init() { picker.Register("counted", counted) }
 
-// Guards: `surplus := len(serving) - e.size()` in endpoint.retireSurplus; one
-// less, and the pool would retire before the successor is READY.
+// Guards: `if ready > size` in lifecycle.Endpoint.retireSurplus; one less, and the pool would
+// retire before the successor is READY.
 func TestRenewalNeverTakesREADYBelowTheSize(t *testing.T) {
 	counted.seen = nil
 	opts := harness.Options{DialTime: 100 * time.Millisecond, Handle: taking(10 * time.Millisecond)}

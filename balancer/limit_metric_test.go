@@ -19,7 +19,7 @@ const limitMetric = "subpool.stream_limit"
 
 var hundredStreams = harness.Options{Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(100)}}
 
-// Guards: recordLimitLocked in Close. The pool that follows may find a server without a
+// Guards: `p.recordLimitLocked(noLimit)` in Close. The pool that follows may find a server without a
 // limit, and have nothing to tell.
 func TestTheLimitThatIsToldEndsWithThePool(t *testing.T) {
 	r := harness.NewRecorder()
@@ -32,8 +32,8 @@ func TestTheLimitThatIsToldEndsWithThePool(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
-// Guards: `silent` in limitLocked.
-func TestAnEndpointThatWasNeverConnectedDoesNotSpeakForTheOthers(t *testing.T) {
+// Guards: `if listed && !known` in streamLimitLocked.
+func TestAnEndpointThatWasNeverConnectedDoesNotChangeTheLimit(t *testing.T) {
 	r := harness.NewRecorder()
 	synctest.Test(t, func(t *testing.T) {
 		opts := hundredStreams
@@ -55,11 +55,11 @@ func TestAnEndpointThatWasNeverConnectedDoesNotSpeakForTheOthers(t *testing.T) {
 		require.Greater(t, r.Calls(), before)
 		m.UpdateState(resolver.State{})
 		synctest.Wait()
-		require.Equal(t, -1, r.Sum(limitMetric), "there is nobody to allow anything")
+		require.Equal(t, -1, r.Sum(limitMetric), "there is no server")
 	})
 }
 
-// Guards: `if !e.removed` in limitLocked.
+// Guards: `if !e.Removed()` in streamLimitLocked.
 func TestAnEndpointThatOnlyDrainsAllowsNothing(t *testing.T) {
 	r := harness.NewRecorder()
 	synctest.Test(t, func(t *testing.T) {
@@ -93,10 +93,10 @@ func TestAnEndpointThatOnlyDrainsAllowsNothing(t *testing.T) {
 	})
 }
 
-// A server may say another limit in each millisecond.
+// A server may state another limit in each millisecond.
 //
-// Guards: `now.Before(e.quiet)` in noteLimit, and `consider(e.quiet)`: the last one is
-// told, too.
+// Guards: `if !e.clock.reached(l.nextReport)` in lifecycle.Endpoint.reportStreamLimit, and the
+// last line there: the last limit is told, too.
 func TestALimitThatChangesAllTheTimeIsToldOnceASecond(t *testing.T) {
 	r := harness.NewRecorder()
 	story(t, `{"size":1,"idleTimeout":"0s"}`, harness.Options{}, func(t *testing.T, c client) {
@@ -116,8 +116,8 @@ func TestALimitThatChangesAllTheTimeIsToldOnceASecond(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
-// Guards: `listed && !heard` in limitLocked: a limit of a server that is gone would be
-// told for as long as any address is dead.
+// Guards: `known || ok` in streamLimitLocked: a limit of a server that is gone would be told
+// for as long as any endpoint cannot be connected to.
 func TestAnEndpointThatIsDeadKeepsNoOldLimit(t *testing.T) {
 	r := harness.NewRecorder()
 	synctest.Test(t, func(t *testing.T) {
@@ -140,7 +140,8 @@ func TestAnEndpointThatIsDeadKeepsNoOldLimit(t *testing.T) {
 	})
 }
 
-// Guards: noteLimit in reportLocked. Where idleTimeout is off nothing else looks.
+// Guards: `e.reportStreamLimit()` in lifecycle.Endpoint.Plan. Where idleTimeout is off no
+// later sample is taken.
 func TestTheLimitOfAConnectionThatLeftIsNotToldAnyMore(t *testing.T) {
 	left := 0
 	for range 10 {

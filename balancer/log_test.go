@@ -59,7 +59,7 @@ func TestTheStoryOfTheLog(t *testing.T) {
 	})
 }
 
-// decided is what that story must tell, in regular expressions.
+// decided is what that test must log, in regular expressions.
 var decided = []string{
 	`added a:1`,
 	`grew 0→4: minSize 4 \(a:1\)`,
@@ -70,13 +70,13 @@ var decided = []string{
 	`subchannel \d leaves: settings, connected for .*, last used .* ago \(a:1\)`,
 	`subchannel \d lost its connection, after 1m0.003s \(a:1\)`,
 	`subchannel \d leaves: max_lifetime, connected for .* \(a:1\)`,
-	`a connection is cut with 1 RPCs, for it did not drain in 1s`,
+	`a connection is closed with 1 RPCs in flight, for it did not drain in 1s`,
 	`added b:1`,
 	`removed a:1`,
 	`subchannel \d+ leaves: endpoint_removed, connected for .* \(a:1\)`,
-	`somebody asked for new connections: 1 to be replaced`,
+	`Recycle was called: 1 connections to be replaced`,
 	`subchannel \d+ leaves: recycle, connected for .* \(b:1\)`,
-	`shrank 1→0: nobody used it for 10s \(b:1\)`,
+	`shrank 1→0: unused for 10s \(b:1\)`,
 	`READY→IDLE`,
 	`no connection to b:1`,
 	`CONNECTING→TRANSIENT_FAILURE`,
@@ -106,7 +106,7 @@ func TestTheLogTellsEveryDecision(t *testing.T) {
 	}
 	remembered, told := tell(3)
 	require.Len(t, told, len(remembered))
-	for i, why := range remembered { // what others say of it, which may be a secret, is not logged
+	for i, why := range remembered { // what a server or dialer says of it, which may be a secret, is not logged
 		require.True(t, why == told[i] || strings.HasPrefix(why, told[i]+": "), "%s\n%s", why, told[i])
 	}
 	all := "\n" + strings.Join(told, "\n") + "\n"

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/grpc/experimental/stats"
 
+	"github.com/grpc-subpool/subpool/internal/lifecycle"
 	"github.com/grpc-subpool/subpool/internal/load"
 )
 
@@ -24,8 +25,8 @@ var (
 		"Subchannels that were added because the demand called for them."))
 	fullMetric = stats.RegisterInt64Count(described("subpool.calls.full", "{call}",
 		"RPCs that found every connection full: held for a dial, queued in a connection, or refused.", "subpool.outcome"))
-	cutMetric = stats.RegisterInt64Count(described("subpool.calls.force_closed", "{call}",
-		"RPCs in flight on connections that were force-closed after drainTimeout."))
+	forceClosedMetric = stats.RegisterInt64Count(described("subpool.calls.force_closed", "{call}",
+		"RPCs in flight on connections that were closed after drainTimeout."))
 	limitMetric = stats.RegisterInt64Gauge(described("subpool.stream_limit", "{stream}",
 		"Streams that the server allows on the connection with the fewest; -1 if there is no such limit any more."))
 	drainMetric = stats.RegisterFloat64Histo(stats.MetricDescriptor{
@@ -50,145 +51,158 @@ func Metrics() (names []string) {
 	for _, m := range []interface {
 		Descriptor() *stats.MetricDescriptor
 	}{
-		subchannelsMetric, openedMetric, retiredMetric, renewalsFailedMetric, growthMetric, fullMetric, cutMetric, limitMetric, drainMetric,
+		subchannelsMetric, openedMetric, retiredMetric, renewalsFailedMetric, growthMetric, fullMetric, forceClosedMetric, limitMetric, drainMetric,
 	} {
 		names = append(names, m.Descriptor().Name)
 	}
 	return names
 }
 
-// A report is what a pool has told of itself so far.
-type report struct {
-	tally
-	held, queued, refused, cut int // RPCs
+// phases counts subchannels by phase.
+type phases [lifecycle.Phases]int
 
-	subchannels [closed]int // as the recorder knows them
-	limit       int
-	carried     int       // held RPCs that were counted, and look again
-	nextCount   time.Time // of the RPCs that found everything full; zero if none did
+// counters are what a pool has counted so far. Each is recorded as a metric when it changes:
+// on a steady pool nothing is.
+type counters struct {
+	opened, retired [lifecycle.Reasons]int // connections
+	failed          int                    // attempts
+	renewalsFailed  int                    // of these
+	grown           int                    // subchannels that the demand called for
+
+	held, queued, refused, forceClosed int // RPCs
+
+	subchannels phases // as the recorder knows them
+	limit       int    // as the recorder knows it
+	carried     int    // held RPCs that were counted, and pick again
 }
 
-// reportLocked counts what has happened since it was last called. A recorder is told
-// of what has changed only: on a steady pool of nothing.
-func (p *pool) reportLocked(now time.Time) {
-	var subchannels [closed]int
-	for _, e := range p.endpoints {
-		e.noteLimit(now) // those that allowed something else may have left
-		p.countLocked(e.tally)
-		e.tally = tally{}
-		for _, s := range e.slots {
-			subchannels[s.phase]++
+// countDecisionLocked counts what was decided.
+func (p *pool) countDecisionLocked(d lifecycle.Decision) {
+	c := &p.counters
+	switch d.Kind {
+	case lifecycle.Grew:
+		p.addLocked(&c.grown, d.Count, growthMetric)
+	case lifecycle.Opened:
+		p.addLocked(&c.opened[d.Reason], 1, openedMetric, d.Reason.String())
+	case lifecycle.AttemptFailed:
+		c.failed++
+		if d.Renewal {
+			p.addLocked(&c.renewalsFailed, 1, renewalsFailedMetric)
 		}
-		subchannels[draining] += len(e.leaving)
+	case lifecycle.Renewed, lifecycle.Retired, lifecycle.Lost:
+		p.addLocked(&c.retired[d.Reason], 1, retiredMetric, d.Reason.String())
+	case lifecycle.Shrank, lifecycle.Failed, lifecycle.Suspected, lifecycle.LimitChanged:
 	}
-	p.hearLocked(now)
+}
+
+// countLocked counts what is not decided but seen.
+func (p *pool) countLocked(now time.Time) {
+	var n phases
+	for _, e := range p.endpoints.list {
+		for s := range e.Subchannels() {
+			n[s.Phase()]++
+		}
+	}
 	p.countHeldLocked()
-	p.recordSubchannelsLocked(subchannels)
-	p.recordLimitLocked(p.limitLocked())
-	if p.full.take() && p.report.nextCount.IsZero() {
-		p.report.nextCount = now.Add(countEvery)
+	p.recordSubchannelsLocked(n)
+	p.recordLimitLocked(p.streamLimitLocked())
+	next := &p.schedule.nextCount
+	if p.signals.full.take() && next.IsZero() {
+		*next = now.Add(countEvery)
 	}
-	if at := p.report.nextCount; !at.IsZero() && !now.Before(at) {
+	if !next.IsZero() && !now.Before(*next) {
 		p.countFullLocked()
 	}
 }
 
-// limitLocked is the smallest limit of all endpoints; while none of them has said yet
-// what it allows, the last that was known.
-func (p *pool) limitLocked() int {
-	limit, listed, heard := noLimit, false, false
-	for _, e := range p.endpoints {
-		if !e.removed {
-			limit, listed, heard = min(limit, e.allows), true, heard || e.heard
+// countEvery is how late RPCs that found every connection full may be counted. A pool that is
+// full all the time is not woken by each of them.
+const countEvery = time.Second
+
+// streamLimitLocked is the smallest limit of all endpoints; while none of them knows any, the
+// last that was known.
+func (p *pool) streamLimitLocked() int {
+	limit, listed, known := noLimit, false, false
+	for _, e := range p.endpoints.list {
+		if !e.Removed() {
+			n, ok := e.StreamLimit()
+			limit, listed, known = min(limit, n), true, known || ok
 		}
 	}
-	if listed && !heard {
-		return p.report.limit
+	if listed && !known {
+		return p.counters.limit
 	}
 	return limit
 }
 
 func (p *pool) recordLimitLocked(limit int) {
-	if limit != p.report.limit {
-		p.report.limit = limit
-		limitMetric.Record(p.recorder, int64(shownLimit(limit)), p.target)
+	if limit != p.counters.limit {
+		p.counters.limit = limit
+		limitMetric.Record(p.recorder, int64(lifecycle.ShownLimit(limit)), p.target)
 	}
 }
 
-// countEvery is how late RPCs that found everything full may be counted. A pool that
-// is full all the time is not woken by each of them.
-const countEvery = time.Second
-
-func (p *pool) recordSubchannelsLocked(now [closed]int) {
-	for ph, n := range now {
-		if more := n - p.report.subchannels[ph]; more != 0 {
-			subchannelsMetric.Record(p.recorder, int64(more), p.target, phase(ph).String())
+func (p *pool) recordSubchannelsLocked(now phases) {
+	for phase, n := range now {
+		if more := n - p.counters.subchannels[phase]; more != 0 {
+			subchannelsMetric.Record(p.recorder, int64(more), p.target, lifecycle.Phase(phase).String())
 		}
 	}
-	p.report.subchannels = now
+	p.counters.subchannels = now
 }
 
-func (p *pool) countLocked(t tally) {
-	if t == (tally{}) {
-		return
+// recordDrainedLocked records how long a retired connection took to finish its RPCs: by the
+// clock, for one that is empty is retired and closed at one now.
+func (p *pool) recordDrainedLocked(c *connection) {
+	if c != nil && !c.leftAt.IsZero() {
+		drainMetric.Record(p.recorder, time.Since(c.leftAt).Seconds(), p.target)
 	}
-	r := &p.report
-	for why := range reasons {
-		p.addLocked(&r.opened[why], t.opened[why], openedMetric, why.String())
-		p.addLocked(&r.went[why], t.went[why], retiredMetric, why.String())
-	}
-	r.failed += t.failed
-	p.addLocked(&r.renewalsFailed, t.renewalsFailed, renewalsFailedMetric)
-	p.addLocked(&r.grown, t.grown, growthMetric)
+}
+
+func (p *pool) countForceClosedLocked(rpcs int) {
+	p.counters.forceClosed += rpcs
+	forceClosedMetric.Record(p.recorder, int64(rpcs), p.target)
 }
 
 // countFullLocked takes what the pickers have counted.
 func (p *pool) countFullLocked() {
-	p.report.nextCount = time.Time{}
+	p.schedule.nextCount = time.Time{}
 	queued, refused := p.waiters.TakeFull()
-	p.addLocked(&p.report.queued, queued, fullMetric, "queued")
-	p.addLocked(&p.report.refused, refused, fullMetric, "refused")
+	p.addLocked(&p.counters.queued, queued, fullMetric, "queued")
+	p.addLocked(&p.counters.refused, refused, fullMetric, "refused")
 }
 
-// addLocked adds n to a total, and to its metric.
-func (p *pool) addLocked(total *int, n int, metric *stats.Int64CountHandle, labels ...string) {
+// addLocked adds n to a counter, and to its metric.
+func (p *pool) addLocked(counter *int, n int, metric *stats.Int64CountHandle, labels ...string) {
 	if n > 0 {
-		*total += n
+		*counter += n
 		metric.Record(p.recorder, int64(n), append([]string{p.target}, labels...)...)
 	}
 }
 
 // countHeldLocked counts the RPCs that are held and have not been counted.
 func (p *pool) countHeldLocked() {
-	if waiting := p.waiters.Waiting(); waiting > p.report.carried {
-		p.addLocked(&p.report.held, waiting-p.report.carried, fullMetric, "held")
-		p.report.carried = waiting
+	if waiting := p.waiters.Waiting(); waiting > p.counters.carried {
+		p.addLocked(&p.counters.held, waiting-p.counters.carried, fullMetric, "held")
+		p.counters.carried = waiting
 	}
 }
 
-// carryHeldLocked is called when the picker's time is over. All RPCs that it held will
-// look again, and a pick does not tell whether its RPC is new: as many as were counted,
-// and cannot all have found a place since, are taken to be the same. So there may be
-// more, but not fewer: those that come while as many give up are not counted.
-func (p *pool) carryHeldLocked(next *publication) {
+// carryHeldLocked is called when another picker is published. All RPCs that the last one held
+// will pick again, and a pick does not tell whether its RPC is new: as many as were counted,
+// and cannot all have found a place since, are taken to be the same. So there may be more,
+// but not fewer: those that come while as many give up are not counted.
+func (p *pool) carryHeldLocked(next *published) {
 	p.countHeldLocked()
-	started := max(0, int(int32(startsOf(p.published.loads)-p.published.starts))) // an undo takes some back
-	p.report.carried = max(p.waiters.Waiting(), p.report.carried-started)
-	next.starts = startsOf(next.loads)
+	started := max(0, int(int32(startedOn(p.published.loads)-p.published.started))) // a cancelled reserve takes some back
+	p.counters.carried = max(p.waiters.Waiting(), p.counters.carried-started)
+	next.started = startedOn(next.loads)
 }
 
-// startsOf adds up all RPCs that these connections ever carried, modulo 2³².
-func startsOf(loads []*load.Load) (n uint32) {
+// startedOn adds up all RPCs that these connections ever carried, modulo 2³².
+func startedOn(loads []*load.Load) (n uint32) {
 	for _, l := range loads {
 		n += l.Starts()
 	}
 	return n
-}
-
-// shownLimit is a limit as metrics and snapshots show it.
-func shownLimit(limit int) int {
-	if limit == noLimit {
-		return -1
-	}
-	return limit
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
-// recorded holds what a Recorder heard against what a pool says of itself.
+// recorded holds what a Recorder has against what a snapshot shows.
 func recorded(t *testing.T, r *harness.Recorder, p inspect.Pool) {
 	t.Helper()
 	states := make(map[string]int)
@@ -27,7 +27,7 @@ func recorded(t *testing.T, r *harness.Recorder, p inspect.Pool) {
 			states[s.State]++
 		}
 	}
-	for _, state := range []string{"idle", "connecting", "backoff", "checking", "ready", "draining"} {
+	for _, state := range []string{"idle", "connecting", "backoff", "checking", "not_serving", "ready", "draining"} {
 		require.Equal(t, states[state], r.Sum("subpool.subchannels", state), state)
 	}
 	drained, opened := -states["draining"], 0
@@ -51,8 +51,8 @@ func recorded(t *testing.T, r *harness.Recorder, p inspect.Pool) {
 
 // Everything happens that the metrics are about.
 //
-// Guards: `e.tally = tally{}` in reportLocked, and recordSubchannelsLocked in Close.
-func TestTheRecorderHearsWhatThePoolSays(t *testing.T) {
+// Guards: countDecisionLocked, and `p.recordSubchannelsLocked(phases{})` in Close.
+func TestTheRecorderHasWhatTheSnapshotShows(t *testing.T) {
 	r := harness.NewRecorder()
 	opts := harness.Options{Handle: lasting(100 * time.Millisecond), Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(20)}}
 	const settings = `{"minSize":1,"maxSize":3,"idleTimeout":"20s","maxLifetime":"1m","drainTimeout":"1s","maxPending":20}`
@@ -85,8 +85,8 @@ func TestTheRecorderHearsWhatThePoolSays(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
-// Guards: `Full: p.full.raise` and nextCount: a pool that never looks at its demand would
-// not count until something else happened.
+// Guards: `Full: p.signals.full.raise` in newPool, and nextCount in countLocked: a pool that
+// takes no samples would not count until something else happened.
 func TestWhatIsQueuedIsCountedWithinASecond(t *testing.T) {
 	r := harness.NewRecorder()
 	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
@@ -105,15 +105,15 @@ func TestWhatIsQueuedIsCountedWithinASecond(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
-// Guards: `carried` in carryHeldLocked: RPCs that look again and are held again were
-// counted already.
+// Guards: `p.counters.carried = max(…)` in carryHeldLocked: RPCs that pick again and are held
+// again were counted already.
 func TestAnRPCThatIsHeldForLongIsCountedOnce(t *testing.T) {
 	r := harness.NewRecorder()
 	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
 	story(t, `{"minSize":1,"maxSize":4}`, opts, func(t *testing.T, c client) {
 		c.Break(harness.Hang)
 		c.begin(2 + 5)
-		time.Sleep(500 * time.Millisecond) // they look again every ten milliseconds
+		time.Sleep(500 * time.Millisecond) // they pick again every ten milliseconds
 		require.Equal(t, 5, r.Sum("subpool.calls.full", "held"))
 		require.EqualValues(t, 5, shown(t).Totals.Held)
 		require.Equal(t, 5, shown(t).Held)
@@ -129,9 +129,10 @@ func TestAnRPCThatIsHeldForLongIsCountedOnce(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
-// In real time: in a bubble no time passes between two looks at the clock.
+// In real time: in a bubble no time passes between two reads of the clock.
 //
-// Guards: `time.Since` in applyLocked. A sum that falls is a restart to Prometheus.
+// Guards: `s.conn.leftAt = time.Now()` in drainLocked and `time.Since(c.leftAt)` in
+// recordDrainedLocked. A sum that falls is a restart to Prometheus.
 func TestAConnectionThatIsEmptyDrainsInNoLessThanNoTime(t *testing.T) {
 	r := harness.NewRecorder()
 	s := harness.Start(t, harness.Options{})
@@ -144,7 +145,7 @@ func TestAConnectionThatIsEmptyDrainsInNoLessThanNoTime(t *testing.T) {
 	require.GreaterOrEqual(t, r.Least("subpool.connections.drain_duration"), 0.0)
 }
 
-// Guards: countHeldLocked and countFullLocked in Close.
+// Guards: `p.countHeldLocked()` and `p.countFullLocked()` in Close.
 func TestWhatHappensJustBeforeCloseIsCounted(t *testing.T) {
 	for settings, outcome := range map[string]string{`{"size":1,"maxPending":3}`: "queued", `{"minSize":1,"maxSize":4}`: "held"} {
 		r := harness.NewRecorder()
@@ -165,8 +166,8 @@ func TestWhatHappensJustBeforeCloseIsCounted(t *testing.T) {
 	}
 }
 
-// Guards: that reportLocked records what has changed only, and that nothing is
-// recorded by Pick and Done.
+// Guards: that countLocked records what has changed only, and that nothing is recorded by
+// Pick and Done.
 func TestASteadyPoolRecordsNothing(t *testing.T) {
 	r := harness.NewRecorder()
 	story(t, `{"size":4}`, harness.Options{Handle: taking(time.Millisecond)}, func(t *testing.T, c client) {
@@ -181,13 +182,13 @@ func TestASteadyPoolRecordsNothing(t *testing.T) {
 			require.Empty(t, failed)
 			done += n
 		}
-		time.Sleep(30 * time.Second) // two looks at the demand
+		time.Sleep(30 * time.Second) // two samples of the demand
 		require.Equal(t, before, r.Calls())
 	}, grpc.WithStatsHandler(r))
 }
 
-// A deaf handler has no recorder: gRPC finds none of its methods.
-type deaf struct{ gstats.Handler }
+// A handlerOnly is no stats.MetricsRecorder: gRPC does not find its methods.
+type handlerOnly struct{ gstats.Handler }
 
 // What an RPC allocates, client and server together.
 func TestAnRPCAllocatesTheSameWithMetricsAndWithout(t *testing.T) {
@@ -211,7 +212,7 @@ func TestAnRPCAllocatesTheSameWithMetricsAndWithout(t *testing.T) {
 	}
 	// What the scheduler and a garbage collection allocate beside comes on top: the least of
 	// many turns has none of that.
-	on, off := steady(harness.NewRecorder()), steady(deaf{harness.NewRecorder()})
+	on, off := steady(harness.NewRecorder()), steady(handlerOnly{harness.NewRecorder()})
 	with, without := math.Inf(1), math.Inf(1)
 	for range 20 {
 		with, without = min(with, perRPC(on)), min(without, perRPC(off))

@@ -13,7 +13,7 @@ import (
 
 // nginx ends a connection after keepalive_requests, which takes no second under load.
 //
-// Guards: `s.served` in slot.provenAt.
+// Guards: `if c.facts.Answered` in lifecycle's connection.provenAt.
 func TestAConnectionThatServedIsNoFlapHoweverShortItLived(t *testing.T) {
 	for _, settings := range []string{`{"size":1}`, `{"size":4}`} {
 		story(t, settings, harness.Options{Handle: taking(time.Millisecond)}, func(t *testing.T, c client) {
@@ -29,9 +29,9 @@ func TestAConnectionThatServedIsNoFlapHoweverShortItLived(t *testing.T) {
 	}
 }
 
-// Guards: `s.served = …` in slot.endedBy: what an earlier connection served counts
-// for that one only. waking in pickerLocked, and `e.sinceUp = 0` in endpoint.lost: in
-// TRANSIENT_FAILURE the RPC would fail.
+// Guards: `s.conn.facts.Answered = end.Answered` in lifecycle.Endpoint.Lost: what an earlier
+// connection served counts for that one only. wakingPicker in pickerLocked, and
+// `e.outage.sinceUp = 0` in Lost: in TRANSIENT_FAILURE the RPC would fail.
 func TestAConnectionThatServedNothingAndLivedShortIsAFlap(t *testing.T) {
 	story(t, `{"size":1}`, harness.Options{}, func(t *testing.T, c client) {
 		require.NoError(t, c.call())
@@ -53,11 +53,11 @@ func TestAConnectionThatServedNothingAndLivedShortIsAFlap(t *testing.T) {
 	})
 }
 
-// A server of gRPC that ends connections by age does so while RPCs run, and lets them
-// end. That is no flap, however young the connection and long the RPC.
+// A server of gRPC that ends connections by age does so by a graceful GOAWAY while RPCs run,
+// and lets them end. That is no flap, however young the connection and long the RPC.
 //
-// Guards: `w>>32 > 0` in Load.GoAway.
-func TestAConnectionThatIsEndedPolitelyWithRPCsIsNoFlap(t *testing.T) {
+// Guards: `w>>32 > 0` in load.Load.GoAway.
+func TestAConnectionThatAGoAwayEndsWithRPCsIsNoFlap(t *testing.T) {
 	story(t, `{"size":1}`, harness.Options{Handle: forever}, func(t *testing.T, c client) {
 		for i := range 20 {
 			require.Empty(t, c.begin(4)())

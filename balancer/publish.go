@@ -3,7 +3,6 @@ package balancer
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -11,131 +10,141 @@ import (
 	"google.golang.org/grpc/balancer/base"
 	"google.golang.org/grpc/connectivity"
 
+	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/lifecycle"
 	"github.com/grpc-subpool/subpool/internal/load"
 	"github.com/grpc-subpool/subpool/picker"
 )
 
-// A publication is what gRPC was last told.
-type publication struct {
-	state  connectivity.State
-	picker string
-	loads  []*load.Load // of the READY connections, in their order
-	doubt  []*load.Load // those that are taken only if no other can be
-	most   int          // see load.Serving.MaxQueued
-	err    string       // why RPCs fail, in TRANSIENT_FAILURE
-	hold   bool         // RPCs for which there is no room
-	starts uint32       // of the connections, when they were published
+// published is what gRPC was last told.
+type published struct {
+	state     connectivity.State
+	picker    string
+	loads     []*load.Load // of the READY connections, in their order
+	suspect   []*load.Load // those of them that are picked only if no other can be
+	maxQueued int          // see load.Serving
+	err       string       // why RPCs fail, in TRANSIENT_FAILURE
+	hold      bool         // RPCs for which there is no room
+	started   uint32       // RPCs on the connections, when they were published
 }
 
-func (a *publication) equal(b *publication) bool {
+func (a *published) equal(b *published) bool {
 	return a.state == b.state && a.picker == b.picker && a.err == b.err && a.hold == b.hold &&
-		a.most == b.most && slices.Equal(a.loads, b.loads) && slices.Equal(a.doubt, b.doubt)
+		a.maxQueued == b.maxQueued && slices.Equal(a.loads, b.loads) && slices.Equal(a.suspect, b.suspect)
 }
 
-// publishLocked tells gRPC the pool's state, and gives it a picker, if these
-// are not what it has already.
+// publishLocked tells gRPC the pool's state, and gives it a picker, if these are not what it
+// has already.
 func (p *pool) publishLocked(now time.Time) {
-	next := publication{state: aggregate(p.endpoints)}
+	next := &published{state: aggregate(p.endpoints.list), maxQueued: load.NoMaxQueued}
 	if p.cfg != nil {
 		next.picker = p.cfg.Picker
-		if next.most = p.cfg.MaxPending; next.most == math.MaxInt32 {
-			next.most = load.NoMaxQueued
+		if p.cfg.MaxPending < config.NoPendingLimit {
+			next.maxQueued = p.cfg.MaxPending
 		}
 	}
-	var serving []*slot
-	with := load.Serving{Waiters: p.waiters}
-	for _, e := range p.endpoints {
-		for _, s := range e.leaving {
-			with.Draining = append(with.Draining, s.sub.load)
+	var ready []*subchannel
+	for _, e := range p.endpoints.list {
+		ready = slices.AppendSeq(ready, e.ready())
+		next.hold = next.hold || e.plan.Hold
+	}
+	slices.SortFunc(ready, func(a, b *subchannel) int { return cmp.Compare(a.ID(), b.ID()) })
+	for _, s := range ready {
+		next.loads = append(next.loads, s.conn.load)
+		s.conn.load.SetSuspect(s.Suspect())
+		if s.Suspect() {
+			next.suspect = append(next.suspect, s.conn.load)
 		}
-		for s := range e.those(ready) {
-			serving = append(serving, s)
-			next.loads = append(next.loads, s.sub.load)
-			s.sub.load.SetSuspect(s.doubted)
-			if s.doubted {
-				next.doubt = append(next.doubt, s.sub.load)
-			}
-		}
-		next.hold = next.hold || e.holds(now)
 	}
 	var err error
 	if next.state == connectivity.TransientFailure {
-		err = p.failureLocked()
+		err = p.errorLocked()
 		next.err = err.Error()
 	}
-	released := p.repeatsEndLocked(now)
-	if p.published.equal(&next) && !p.releasesLocked(now) && !p.recount && !released {
+	endRetries := p.endRetriesLocked(now)
+	if p.published.equal(next) && !p.releasesLocked(now) && !p.republish && !endRetries {
 		return
 	}
-	p.noteStateLocked(&next, now)
-	p.carryHeldLocked(&next)
-	p.published = &next
-	with.Waiting, with.Hold, with.MaxQueued = p.waiters.Renew(), next.hold, next.most
-	if released {
+	p.decideStateLocked(next, now)
+	p.carryHeldLocked(next)
+	p.published = next
+	waiting := p.waiters.Renew()
+	if endRetries {
 		p.waiters.EndRetries()
 	}
-	p.nextRelease, p.heldSince, p.recount = time.Time{}, time.Time{}, false
-	p.cc.UpdateState(balancer.State{ConnectivityState: next.state, Picker: p.pickerLocked(serving, with, err)})
+	p.schedule.nextRelease, p.schedule.heldSince, p.republish = time.Time{}, time.Time{}, false
+	p.cc.UpdateState(balancer.State{ConnectivityState: next.state, Picker: p.pickerLocked(ready, waiting, err)})
 }
 
 // pickerLocked is the picker of what is published; err is why there is none.
-func (p *pool) pickerLocked(serving []*slot, with load.Serving, err error) balancer.Picker {
+func (p *pool) pickerLocked(ready []*subchannel, waiting *load.Waiting, err error) balancer.Picker {
 	switch p.published.state {
 	case connectivity.Ready:
-		slices.SortFunc(serving, func(a, b *slot) int { return cmp.Compare(a.order, b.order) })
-		for _, s := range serving {
-			with.Conns = append(with.Conns, load.Conn{SubConn: s.won().sc, Address: s.won().addr, Load: s.sub.load})
-		}
-		return picker.Build(p.published.picker, with)
 	case connectivity.TransientFailure:
 		return base.NewErrPicker(err)
+	default:
+		return wakingPicker{&p.signals.exitIdle}
 	}
-	return waking{&p.roused}
+	serving := load.Serving{Waiters: p.waiters, Waiting: waiting, Hold: p.published.hold, MaxQueued: p.published.maxQueued}
+	for _, s := range ready {
+		serving.Conns = append(serving.Conns, load.Conn{SubConn: s.connected().sc, Address: s.connected().addr, Load: s.conn.load})
+	}
+	for _, e := range p.endpoints.list {
+		for _, s := range e.subchannels {
+			if s.Phase() == lifecycle.Draining {
+				serving.Draining = append(serving.Draining, s.conn.load)
+			}
+		}
+	}
+	return picker.Build(p.published.picker, serving)
 }
 
-// releasesLocked reports whether held RPCs must pick again because places came
-// free: a dial that hangs holds nobody up. Many are released at once, few after a
-// short while.
+// releasesLocked reports whether held RPCs must pick again because places came free: an
+// attempt that hangs must not hold them up. Many are released at once, few after a short while.
 func (p *pool) releasesLocked(now time.Time) bool {
 	some, many := p.waiters.Freed()
-	if some && p.nextRelease.IsZero() {
-		p.nextRelease = now.Add(growthChecks + time.Duration(p.waiters.Waiting())*perWaiting)
+	next := &p.schedule.nextRelease
+	if some && next.IsZero() {
+		*next = now.Add(demandChecks + time.Duration(p.waiters.Waiting())*perHeld)
 	}
-	return many || some && !now.Before(p.nextRelease)
+	return many || some && !now.Before(*next)
 }
 
-// perWaiting bounds the picks of held RPCs to 100,000 a second.
-const perWaiting = 10 * time.Microsecond
+// wakingPicker is the picker of a pool without a READY connection: an RPC wakes it where it is
+// idle, ends the backoff after a flap, as it would for a plain channel, and waits.
+type wakingPicker struct{ exitIdle *signal }
 
-// waking is the picker of a pool without a connection: an RPC wakes it where it sleeps,
-// ends the backoff after a flap, as it would for a plain channel, and waits.
-type waking struct{ roused *signal }
-
-func (s waking) Pick(balancer.PickInfo) (balancer.PickResult, error) {
-	s.roused.raise()
+func (w wakingPicker) Pick(balancer.PickInfo) (balancer.PickResult, error) {
+	w.exitIdle.raise()
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }
 
-// aggregate is the state of a pool of these endpoints: READY if any is, else
-// CONNECTING if any is, else IDLE if any sleeps, for an RPC would wake it, else
-// TRANSIENT_FAILURE.
-func aggregate(endpoints []*endpointOf) connectivity.State {
-	for _, state := range []connectivity.State{connectivity.Ready, connectivity.Connecting, connectivity.Idle} {
-		if slices.ContainsFunc(endpoints, func(e *endpointOf) bool { return !e.removed && e.state() == state }) {
-			return state
+// aggregate is the state of a pool of these endpoints: READY if any is, else CONNECTING if any
+// is, else IDLE if any is, for an RPC would wake it, else TRANSIENT_FAILURE.
+func aggregate(endpoints []*endpoint) connectivity.State {
+	best := lifecycle.StateTransientFailure
+	for _, e := range endpoints {
+		if !e.Removed() {
+			best = min(best, e.State())
 		}
 	}
-	return connectivity.TransientFailure
+	return [...]connectivity.State{
+		lifecycle.StateReady:            connectivity.Ready,
+		lifecycle.StateConnecting:       connectivity.Connecting,
+		lifecycle.StateIdle:             connectivity.Idle,
+		lifecycle.StateTransientFailure: connectivity.TransientFailure,
+	}[best]
 }
 
-// failureLocked says why no connection is READY. The causes go in as text: a
-// status among them would make gRPC end wait-for-ready RPCs too.
-func (p *pool) failureLocked() error {
+// errorLocked says why no connection is READY. The causes go in as text: a status among them
+// would make gRPC end wait-for-ready RPCs too.
+func (p *pool) errorLocked() error {
+	connection, resolver := p.failure.connection, p.failure.resolver
 	switch {
-	case p.connErr == nil || !p.hasEndpointLocked():
-		return fmt.Errorf("subpool: %s: last resolver error: %v", p.target, p.resolverErr)
-	case p.resolverErr == nil:
-		return fmt.Errorf("subpool: %s: last connection error: %v", p.target, p.connErr)
+	case connection == nil || !p.hasEndpointLocked():
+		return fmt.Errorf("subpool: %s: last resolver error: %v", p.target, resolver)
+	case resolver == nil:
+		return fmt.Errorf("subpool: %s: last connection error: %v", p.target, connection)
 	}
-	return fmt.Errorf("subpool: %s: last connection error: %v; last resolver error: %v", p.target, p.connErr, p.resolverErr)
+	return fmt.Errorf("subpool: %s: last connection error: %v; last resolver error: %v", p.target, connection, resolver)
 }

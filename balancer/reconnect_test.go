@@ -33,7 +33,7 @@ func (s *seen) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balance
 	return s.pool
 }
 
-// Guards: `s.sub.load, s.sub.health, s.sub.conn = nil, nil, nil` in disconnectLocked.
+// Guards: `s.conn = nil` in disconnectLocked, and that a connection is not made of the last.
 func TestALostConnectionLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
@@ -42,7 +42,7 @@ func TestALostConnectionLeavesNothingBehind(t *testing.T) {
 		present := func() *load.Load {
 			lastSeen.pool.mu.Lock()
 			defer lastSeen.pool.mu.Unlock()
-			return lastSeen.pool.endpoints[0].slots[0].sub.load
+			return lastSeen.pool.endpoints.list[0].subchannels[0].conn.load
 		}
 		first := weak.Make(present())
 		for range 3 {
@@ -57,12 +57,12 @@ func TestALostConnectionLeavesNothingBehind(t *testing.T) {
 }
 
 // Whether the pool sees the end of the stream or the end of the connection first is for
-// the scheduler to say, and only in the first case there is a goodbye: so it is tried
-// some times.
+// the scheduler to say, and only in the first case the pool closes what lingers: so
+// it is tried some times.
 //
-// Guards: what sweepLocked does with closing. Until the next goodbye, which may never
-// come, an h2conn.Conn that was closed would be kept, and with it what the connection had.
-func TestAConnectionThatIsClosedIsForgottenThoughItNeededAGoodbye(t *testing.T) {
+// Guards: what closeLingeringLocked does with closing. Until the next GOAWAY, which may never
+// come, a transport that was closed would be remembered, and with it what the connection had.
+func TestAConnectionThatIsClosedIsForgottenThoughItLingered(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
 			s := harness.Start(t, harness.Options{})
@@ -78,7 +78,7 @@ func TestAConnectionThatIsClosedIsForgottenThoughItNeededAGoodbye(t *testing.T) 
 			cancel()
 			time.Sleep(time.Minute)
 			lastSeen.pool.mu.Lock()
-			closing := len(lastSeen.pool.closing)
+			closing := len(lastSeen.pool.leftovers.closing)
 			lastSeen.pool.mu.Unlock()
 			require.Zero(t, closing)
 		})
@@ -88,8 +88,8 @@ func TestAConnectionThatIsClosedIsForgottenThoughItNeededAGoodbye(t *testing.T) 
 // A timer keeps its pool in memory, and gRPC's idle mode closes one pool after the
 // other.
 //
-// Guards: `p.timer.Stop()` in Close, and `p.closed` in settleLocked: who was about to
-// wake the pool does not know that it is closed.
+// Guards: `p.schedule.timer.Stop()` in Close, and `p.closed` in reconcileLocked: a wake that
+// was about to come does not know that the pool is closed.
 func TestAPoolThatIsClosedHasNoTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
@@ -98,8 +98,8 @@ func TestAPoolThatIsClosedHasNoTimer(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, cc.Close())
 		p := lastSeen.pool
-		require.False(t, p.timer.Stop(), "a timer was left")
+		require.False(t, p.schedule.timer.Stop(), "a timer was left")
 		p.wake()
-		require.False(t, p.timer.Stop(), "a timer was set")
+		require.False(t, p.schedule.timer.Stop(), "a timer was set")
 	})
 }

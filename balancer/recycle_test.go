@@ -10,7 +10,7 @@ import (
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
-// Guards: recycle of each endpoint, and `s.stale` in slot.due.
+// Guards: `e.Recycle()` for each endpoint in Recycle, and `s.recycle` in lifecycle.Endpoint.due.
 func TestRecycleReplacesEveryConnectionAndFailsNoRPC(t *testing.T) {
 	opts := harness.Options{Handle: taking(5 * time.Millisecond), DialTime: 100 * time.Millisecond}
 	story(t, `{"size":6}`, opts, func(t *testing.T, c client) {

@@ -11,7 +11,7 @@ import (
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
-// Guards: `idleAt.Before(at)` in slot.expiry.
+// Guards: `idle.Before(at)` in lifecycle's connection.expiry.
 func TestUnusedConnectionsWithinMinSizeAreRefreshed(t *testing.T) {
 	story(t, `{"size":2,"idleTimeout":"0.5s"}`, harness.Options{}, func(t *testing.T, c client) {
 		for range 250 {
@@ -25,11 +25,11 @@ func TestUnusedConnectionsWithinMinSizeAreRefreshed(t *testing.T) {
 	})
 }
 
-// What the last hour called for stays for a while, but what is to stay for good is never
-// silent for idleTimeout.
+// The connections that the last idleTimeout called for stay for a while, but those that are
+// to stay for good are never silent for idleTimeout.
 //
-// Guards: `s.keeps = true` in endpoint.keep, and `false`: what will be closed is not
-// replaced before.
+// Guards: `s.conn.keep = true` in lifecycle.Endpoint.markKept, and `false`: a connection that
+// will be closed is not replaced before.
 func TestUnusedConnectionsWithinMinSizeAreRefreshedThoughThePoolWasLargerOfLate(t *testing.T) {
 	const settings = `{"minSize":2,"maxSize":8,"targetStreams":10,"idleTimeout":"240s","maxLifetime":"0s"}`
 	story(t, settings, harness.Options{Handle: lasting(30 * time.Second)}, func(t *testing.T, c client) {
@@ -41,13 +41,13 @@ func TestUnusedConnectionsWithinMinSizeAreRefreshedThoughThePoolWasLargerOfLate(
 		require.Len(t, ended(), 60)
 		for range 240 + 15 {
 			time.Sleep(time.Second)
-			p, lively := shown(t), 0
+			p, used := shown(t), 0
 			for _, s := range p.Endpoints[0].Subchannels {
 				if s.State == "ready" && p.At.Sub(*s.LastUse) < 240*time.Second {
-					lively++
+					used++
 				}
 			}
-			require.GreaterOrEqual(t, lively, 2)
+			require.GreaterOrEqual(t, used, 2)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -58,7 +58,7 @@ func TestUnusedConnectionsWithinMinSizeAreRefreshedThoughThePoolWasLargerOfLate(
 	})
 }
 
-// Guards: `s.used, s.runs, used = now, starts, true` in endpoint.sample.
+// Guards: `c.lastUse = now` in lifecycle.Endpoint.Observe.
 func TestAConnectionInUseIsNotRefreshed(t *testing.T) {
 	story(t, `{"size":1,"idleTimeout":"1s"}`, harness.Options{}, func(t *testing.T, c client) {
 		for range 100 {
@@ -73,8 +73,8 @@ func TestAConnectionInUseIsNotRefreshed(t *testing.T) {
 	})
 }
 
-// Guards: `e.discard` in endpoint.retireSurplus never being asked for a due slot
-// while its successor is missing.
+// Guards: `if ready > size` in lifecycle.Endpoint.retireSurplus: a connection that is due is
+// not retired while its successor is missing.
 func TestUnusedConnectionsAreKeptWhenNoOtherCanBeMade(t *testing.T) {
 	story(t, `{"size":2,"idleTimeout":"1s"}`, harness.Options{}, func(t *testing.T, c client) {
 		c.Break(harness.Refuse)

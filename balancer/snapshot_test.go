@@ -25,7 +25,7 @@ func pool(t *testing.T) inspect.Handle {
 	return pools[0]
 }
 
-// shown is what the only pool shows of itself.
+// shown is the snapshot of the only pool.
 func shown(t *testing.T) inspect.Pool {
 	t.Helper()
 	p, ok := pool(t).Snapshot()
@@ -97,7 +97,7 @@ func TestASnapshotIsReadBackFromJSON(t *testing.T) {
 }
 
 // Guards: `shown.Replaces` and `shown.Retired`.
-func TestASnapshotTellsWhatLeavesAndWhatTookItsPlace(t *testing.T) {
+func TestASnapshotShowsWhatDrainsAndWhatReplacesIt(t *testing.T) {
 	story(t, `{"size":1,"maxLifetime":"10s","lifetimeJitter":0,"idleTimeout":"0s"}`, harness.Options{}, func(t *testing.T, c client) {
 		defer c.stream()()
 		time.Sleep(11 * time.Second)
@@ -126,8 +126,8 @@ func (c client) sixStreams() (end func()) {
 	}
 }
 
-// Guards: `p.former` in snapshotLocked.
-func TestASnapshotTellsOfConnectionsThatTheServerSaidGoodbyeTo(t *testing.T) {
+// Guards: the loop over p.leftovers.lingering in snapshotLocked.
+func TestASnapshotShowsLingeringConnections(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		time.Sleep(time.Second)
 		end := c.sixStreams()
@@ -146,8 +146,9 @@ func TestASnapshotTellsOfConnectionsThatTheServerSaidGoodbyeTo(t *testing.T) {
 	})
 }
 
-// Guards: each case of lastUse, and `if` in noteRetired.
-func TestLastUseIsToldToWithinASampleOrNotAtAll(t *testing.T) {
+// Guards: that LastUse is nil where use is not sampled, and `if e.settings.IdleTimeout > 0` in
+// lifecycle.Endpoint.decideRetired.
+func TestLastUseIsShownToWithinASampleOrNotAtAll(t *testing.T) {
 	ago := func(t *testing.T) time.Duration {
 		p := shown(t)
 		return p.At.Sub(*p.Endpoints[0].Subchannels[0].LastUse)
@@ -171,9 +172,9 @@ func TestLastUseIsToldToWithinASampleOrNotAtAll(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.NoError(t, c.call())
 		time.Sleep(time.Hour)
-		require.Nil(t, shown(t).Endpoints[0].Subchannels[0].LastUse, "nobody looked when it was")
+		require.Nil(t, shown(t).Endpoints[0].Subchannels[0].LastUse, "use is not sampled")
 		c.Break(harness.Hang)
-		pool(t).Recycle() // the pool looks, for another reason
+		pool(t).Recycle() // the pool reads its connections, for another reason
 		synctest.Wait()
 		require.Nil(t, shown(t).Endpoints[0].Subchannels[0].LastUse)
 		c.Break(harness.None)
@@ -184,8 +185,8 @@ func TestLastUseIsToldToWithinASampleOrNotAtAll(t *testing.T) {
 	}, grpc.WithIdleTimeout(0))
 }
 
-// Guards: Demand, Peak, Removed and Suspect in snapshot.
-func TestASnapshotTellsWhatThePoolReckonsWith(t *testing.T) {
+// Guards: Demand, Peak, Removed and Suspect of the snapshot.
+func TestASnapshotShowsDemandPeakRemovedAndSuspect(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		end := c.sixStreams()
 		time.Sleep(time.Minute)

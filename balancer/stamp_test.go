@@ -60,8 +60,8 @@ func (c *countedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// Guards: `settingsOf(e.addr, p.cfg)` in setEndpointsLocked, and `e.addr = addr`
-// for an endpoint that is known.
+// Guards: `e.SetSettings(settingsOf(e.addr, …), now)` in setEndpointsLocked, and
+// `e.addr = addr` in endpoint.list for an endpoint that is known.
 func TestEachEndpointHasTheSizeThatItsResolverGave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
@@ -76,7 +76,7 @@ func TestEachEndpointHasTheSizeThatItsResolverGave(t *testing.T) {
 			{0, 100, 3, 100},
 		} {
 			r.UpdateState(stamped(step.a, step.b))
-			time.Sleep(20 * time.Second) // more than a window, for what is too much
+			time.Sleep(20 * time.Second) // more than idleTimeout, after which surplus is closed
 			synctest.Wait()
 			d.Lock()
 			open := maps.Clone(d.open)
@@ -86,7 +86,7 @@ func TestEachEndpointHasTheSizeThatItsResolverGave(t *testing.T) {
 	})
 }
 
-// Guards: `sizeOf(addr) > sizeOf(e.addr)` in setEndpointsLocked.
+// Guards: `sizeOf(addr) > sizeOf(e.addr)` in endpoint.list.
 func TestAnEndpointThatIsListedTwiceHasTheLargerSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
@@ -105,9 +105,9 @@ func TestAnEndpointThatIsListedTwiceHasTheLargerSize(t *testing.T) {
 	})
 }
 
-// Guards: `connectivity.Idle` in aggregate: RPCs must not fail while an
-// endpoint sleeps that could carry them.
-func TestAnEndpointThatSleepsServesWhenAStampedOneCannot(t *testing.T) {
+// Guards: `lifecycle.StateIdle` in aggregate: RPCs must not fail while an endpoint is idle
+// that could carry them.
+func TestAnIdleEndpointServesWhenAStampedOneCannot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
 		r := resolverOf()
@@ -125,7 +125,7 @@ func TestAnEndpointThatSleepsServesWhenAStampedOneCannot(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		require.Equal(t, connectivity.Ready, cc.GetState())
-		require.Equal(t, 2, s.Open(), "a sleeps")
+		require.Equal(t, 2, s.Open(), "a is idle")
 
 		dead.Store("b:1", true)
 		s.Cut()

@@ -16,7 +16,7 @@ import (
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
-// Guards: `p.cc.ResolveNow` for asksLocked.
+// Guards: `due := p.resolveDueLocked(now)` in resolvesLocked.
 func TestTheResolverIsAskedAtResolveInterval(t *testing.T) {
 	for interval, want := range map[string]float64{"0s": 0, "30s": 120} {
 		synctest.Test(t, func(t *testing.T) {
@@ -35,7 +35,7 @@ func TestTheResolverIsAskedAtResolveInterval(t *testing.T) {
 
 // The settings change by service configs that the resolver sends, under load.
 //
-// Guards: `e.adopt(…)` in setEndpointsLocked.
+// Guards: `e.SetSettings(…)` in setEndpointsLocked.
 func TestEverySettingChangesInPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{Handle: taking(10 * time.Millisecond)})
@@ -48,7 +48,7 @@ func TestEverySettingChangesInPlace(t *testing.T) {
 		for _, step := range []struct {
 			settings       string
 			after          time.Duration
-			open, accepted int // accepted 0 is not looked at
+			open, accepted int // accepted 0 is not compared
 		}{
 			{`{"size":2}`, time.Second, 2, 2},
 			{`{"size":6}`, time.Second, 6, 6},
@@ -74,7 +74,7 @@ func TestEverySettingChangesInPlace(t *testing.T) {
 	})
 }
 
-// Guards: the matching in setEndpointsLocked.
+// Guards: `sameEndpoint(e.addr, addr)` in setEndpointsLocked.
 func TestEndpointsComeAndGoUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{Handle: taking(10 * time.Millisecond)})
@@ -95,8 +95,8 @@ func TestEndpointsComeAndGoUnderLoad(t *testing.T) {
 	})
 }
 
-// Guards: `addr.Addresses = known[key][i].addr.Addresses` in setEndpointsLocked:
-// after a shuffle the pool would try one address twice and the other never.
+// Guards: `inOrderOf(e.addr.Addresses, addr.Addresses)` in endpoint.list: after a shuffle the
+// pool would try one address twice and the other never.
 func TestAddressesThatAreShuffledStayAlternatives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := harness.Start(t, harness.Options{}), harness.Start(t, harness.Options{})

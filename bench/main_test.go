@@ -56,7 +56,7 @@ func TestBadCommandsSayWhatIsWrong(t *testing.T) {
 		{"one file to compare", []string{"compare", "a.json"}, "compare: 1 files, must be 2"},
 		{"a file that is not there", []string{"compare", "none.json", "none.json"}, "none.json"},
 		{"no page", []string{"docs", "a.json"}, "docs: 1 files, must be 2"},
-		{"no such contender", []string{"-quick", "-only", "i", "-contender", "nobody"}, `contender: "nobody", must be one of`},
+		{"no such contender", []string{"-quick", "-only", "i", "-contender", "absent"}, `contender: "absent", must be one of`},
 	} {
 		t.Run(tt.name, func(t *testing.T) { require.ErrorContains(t, command(tt.args), tt.want) })
 	}

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
-
-	"google.golang.org/grpc/serviceconfig"
 )
 
 // Bounds and fixed values of the settings.
@@ -26,10 +24,8 @@ const (
 // Config is the settings of one pool. Sizes count subchannels per endpoint. In
 // a Config made by hand zero is zero: start from [Default].
 type Config struct {
-	serviceconfig.LoadBalancingConfig
-
 	// MinSize is the number of subchannels always kept open, 0 to MaxSize;
-	// 1 by default. With 0 the pool sleeps when it is not used.
+	// 1 by default. With 0 the pool is idle when it is not used.
 	MinSize int `json:"minSize"`
 	// MaxSize is the upper bound, 1 to [MaxSubchannels]; 4 by default, or
 	// MinSize if that is larger.
@@ -52,7 +48,7 @@ type Config struct {
 	// drawn once per connection from 0 to 1.
 	LifetimeJitter float64 `json:"lifetimeJitter"`
 	// DrainTimeout is how long a retired connection may keep its RPCs before
-	// it is cut; 0, the default, is for ever.
+	// it is closed by force; 0, the default, is for ever.
 	DrainTimeout time.Duration `json:"drainTimeout"`
 	// MaxPending is how many RPCs of the channel may wait for a stream when no
 	// subchannel has room and none can be added; beyond it they end

@@ -97,7 +97,7 @@ func TestTheBoundsThemselvesAreAllowed(t *testing.T) {
 		config config.Config
 	}{
 		{"the defaults", config.Default()},
-		{"a pool that sleeps", with(func(c *config.Config) { c.MinSize = 0 })},
+		{"a pool that goes idle", with(func(c *config.Config) { c.MinSize = 0 })},
 		{"one subchannel", with(func(c *config.Config) { c.MinSize, c.MaxSize = 1, 1 })},
 		{"the most subchannels", with(func(c *config.Config) { c.MinSize, c.MaxSize = 1024, 1024 })},
 		{"one stream each", with(func(c *config.Config) { c.TargetStreams = 1 })},

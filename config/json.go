@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,8 +17,7 @@ import (
 const sizeName = "size"
 
 // fields lists every setting but size, in the order in which they are written.
-var fields = slices.DeleteFunc(reflect.VisibleFields(reflect.TypeFor[Config]()),
-	func(f reflect.StructField) bool { return f.Tag == "" })
+var fields = reflect.VisibleFields(reflect.TypeFor[Config]())
 
 func (c *Config) at(f reflect.StructField) (name string, at reflect.Value) {
 	return f.Tag.Get("json"), reflect.ValueOf(c).Elem().FieldByIndex(f.Index)

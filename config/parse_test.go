@@ -138,7 +138,7 @@ func TestSizesBoundTheirPool(t *testing.T) {
 		{"minSize within the default maxSize", `{"minSize":4}`, 4, 4},
 		{"minSize lifts the default maxSize", `{"minSize":9}`, 9, 9},
 		{"minSize lifts a maxSize of null", `{"minSize":9,"maxSize":null}`, 9, 9},
-		{"minSize 0 sleeps", `{"minSize":0}`, 0, 4},
+		{"minSize 0 alone", `{"minSize":0}`, 0, 4},
 		{"maxSize of the default minSize", `{"maxSize":1}`, 1, 1},
 		{"both", `{"minSize":3,"maxSize":5}`, 3, 5},
 	} {

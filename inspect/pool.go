@@ -81,7 +81,7 @@ type Budget struct {
 type Subchannel struct {
 	ID        int        `json:"id"` // its number in the pool's log, by the order of making
 	Address   string     `json:"address,omitempty"`
-	State     string     `json:"state"`               // idle, connecting, backoff (gRPC's), checking (connected, health unknown or bad), ready, draining
+	State     string     `json:"state"`               // idle, connecting, backoff (gRPC's), checking (connected, health unknown), not_serving, ready, draining
 	Connected *time.Time `json:"connected,omitempty"` // when the connection was made
 	EndOfLife *time.Time `json:"endOfLife,omitempty"` // when it will be replaced for its age
 	LastUse   *time.Time `json:"lastUse,omitempty"`   // last seen in use, to within idleTimeout ÷ 16; where that is 0, there only while RPCs are in flight

@@ -47,7 +47,7 @@ func ExampleAllowRecycle() {
 
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	// A form on a page of somebody else's may send this, but not the header that the page's
+	// A form on a page of another origin may send this, but not the header that the page's
 	// own button sends.
 	response, err := http.Post(server.URL+"/debug/subpool/recycle?id=1", "", nil)
 	if err != nil {

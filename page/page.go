@@ -12,7 +12,7 @@
 // Where it is served on a loopback address it answers to localhost and to addresses only,
 // so that a site whose name was made to point there (DNS rebinding) learns nothing; for
 // other names see [AllowHost]. On other addresses, that of a container among them, it
-// answers to any name: there whatever guards the handler has to keep others out.
+// answers to any name: there whatever guards the handler has to keep other clients out.
 package page
 
 import (
@@ -64,8 +64,8 @@ type Option func(*handler)
 // [inspect.Handle.Recycle]. Without it the page is read-only.
 //
 // Behind the button is a POST to recycle?id=N with the header Subpool-Recycle. One that
-// a browser sends for a page of another origin is refused; who else may do it is up
-// to what guards the handler.
+// a browser sends for a page of another origin is refused; which other clients may do it
+// is up to what guards the handler.
 func AllowRecycle() Option { return func(h *handler) { h.mayRecycle = true } }
 
 // AllowHost lets a page that is served on a loopback address answer to this name, too,

@@ -1,4 +1,4 @@
-// Whatever comes from a pool is text that somebody else has written. It becomes
+// Whatever comes from a pool is text from outside of this program. It becomes
 // textContent and nothing else; the Trusted Types of the page's policy see to it.
 const interval = 1_000; // ms between two looks
 const patience = 10_000; // ms for an answer
@@ -149,7 +149,7 @@ function show(all) {
 let timer, answered;
 let looking = false;
 
-// look asks again a while after the last answer, and not while nobody sees it.
+// look asks again a while after the last answer, and not while the page is hidden.
 async function look() {
   if (looking || document.hidden) return;
   looking = true;

@@ -19,7 +19,7 @@ class History {
     return spans.find(([ms]) => now - this.samples[0].at <= ms) ?? spans.at(-1);
   }
 
-  // runs cuts the samples where nobody looked for a while.
+  // runs cuts the samples where none was taken for a while.
   runs() {
     const runs = [];
     let last = -Infinity;

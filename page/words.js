@@ -13,7 +13,7 @@ function kindOf(state) {
     case "READY": case "ready": return "good";
     case "CONNECTING": case "connecting": case "checking": return "busy";
     case "backoff": return "warn";
-    case "TRANSIENT_FAILURE": return "bad";
+    case "TRANSIENT_FAILURE": case "not_serving": return "bad";
   }
   return "";
 }

@@ -23,7 +23,7 @@ func TestOfTwoConnectionsTheBusierIsNeverPicked(t *testing.T) {
 	}
 }
 
-// A long stream should have its connection to itself while there are others.
+// A long stream should have its connection to itself while other connections are free.
 //
 // Guards: `n == 1` in leastInFlight.Pick.
 func TestAConnectionThatCarriesNothingIsFoundAmongThoseThatCarryOne(t *testing.T) {

@@ -40,8 +40,8 @@ func (p *wrapped) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 		return res, nil // not one of ours: gRPC says what is wrong with it
 	}
 	if !l.Reserve() {
-		// It drains or is full. The foreign picker must hear that its pick came
-		// to nothing.
+		// It drains or is full. The foreign picker must be told that its pick
+		// came to nothing.
 		if res.Done != nil {
 			res.Done(balancer.DoneInfo{})
 		}

@@ -21,7 +21,7 @@ type foreign func(balancer.PickInfo) (balancer.PickResult, error)
 func (f foreign) Build(base.PickerBuildInfo) balancer.Picker               { return f }
 func (f foreign) Pick(info balancer.PickInfo) (balancer.PickResult, error) { return f(info) }
 
-// result picks the first connection of p, and hears of its end in done.
+// result picks the first connection of p, and is told of the end in done.
 func (p *pool) result(done func(balancer.DoneInfo)) foreign {
 	return func(balancer.PickInfo) (balancer.PickResult, error) {
 		return balancer.PickResult{SubConn: p.Conns[0].SubConn, Done: done}, nil
@@ -87,7 +87,7 @@ func TestAForeignPickThatFailsIsAFailureOfTheConnection(t *testing.T) {
 	})
 }
 
-// A foreign picker that counts picks, as a least-request picker does, must hear that
+// A foreign picker that counts picks, as a least-request picker does, must be told that
 // one came to nothing: without the call of res.Done in wrapped.Pick its
 // count would stay up for ever.
 func TestAForeignPickOfADrainingConnectionWaitsAndItsDoneIsTold(t *testing.T) {

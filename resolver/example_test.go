@@ -33,7 +33,7 @@ func Example() {
 }
 
 // A resolver of one's own that knows which node is big: that gets three connections, and
-// the others as many as the settings say.
+// each other node as many as the settings say.
 func ExampleWithSize() {
 	server := grpc.NewServer()
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())

@@ -102,7 +102,7 @@ func (g *group) publishLocked() error {
 }
 
 // UpdateState publishes what all hosts have, now that this one has news. A host of a
-// list that has no addresses must ask again by itself, whatever the others have.
+// list that has no addresses must ask again by itself, whatever the other hosts have.
 func (m *member) UpdateState(s resolver.State) error {
 	g := m.g
 	g.mu.Lock()

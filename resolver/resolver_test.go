@@ -200,7 +200,7 @@ func TestWithoutServiceConfigsATargetIsRefused(t *testing.T) {
 	}, grpc.WithDisableServiceConfig())
 }
 
-// Guards: `m.g.cc.ReportError(err)`.
+// Guards: `g.cc.ReportError(err)` in member.ReportError.
 func TestAnErrorOfTheInnerResolverReachesRPCs(t *testing.T) {
 	story(t, "subpool:///a", func(t *testing.T, c client) {
 		c.a.CC().ReportError(errors.New("the name server is on strike"))

@@ -45,7 +45,7 @@ func Parse(target string) (Target, error) {
 	return parse(*u)
 }
 
-// parse never panics: gRPC gives it what a stranger may have written.
+// parse never panics: the target that gRPC gives it may come from outside.
 func parse(u url.URL) (t Target, err error) {
 	whole := u.String()
 	if u.User != nil {

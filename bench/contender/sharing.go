@@ -10,7 +10,7 @@ import (
 
 // sharing counts references: it hands out its connections in turn to as many callers
 // as come, doubles them when there are more callers than Streams for each, and goes
-// back to Min when nobody has any.
+// back to Min when there are none.
 type sharing struct {
 	settings Settings
 

@@ -42,7 +42,7 @@ type Table struct {
 	RowName string
 	Rows    []string
 	Columns []string
-	Base    string // the column that the ratios of the others are against; "" is none
+	Base    string // the column that the ratios of all columns are against; "" is none
 	Metrics []Metric
 	Cells   map[string]map[string]map[string][]float64 // by row, column and metric
 	Plots   []Plot

@@ -33,7 +33,7 @@ func example(scale float64) *Result {
 		Workloads: []Workload{{Key: "a", Title: "Speed", About: "It runs.", Tables: []*Table{t}, Verdicts: []Verdict{
 			AtLeast("RPCs against plain", t.Ratio("16", "pool", "plain", "RPCs"), 8, " ×"),
 			AtMost("p99", StatOf(t.Values("16", "pool", "p99")), 4, " ms"),
-			AtLeast("of nobody", t.Ratio("16", "nobody", "plain", "RPCs"), 8, " ×"),
+			AtLeast("of absent", t.Ratio("16", "absent", "plain", "RPCs"), 8, " ×"),
 		}}},
 	}
 }
@@ -74,7 +74,7 @@ func TestAMissIsPrintedAsAMiss(t *testing.T) {
 	example(1).PrintVerdicts(&text)
 	require.Equal(t, `(a)  RPCs against plain  at least 8.00 ×  16.0 ×   met
 (a)  p99                 at most 4.00 ms  5.00 ms  MISSED
-(a)  of nobody           at least 8.00 ×  –        not run
+(a)  of absent           at least 8.00 ×  –        not run
 `, text.String())
 }
 
@@ -188,7 +188,7 @@ failed, RPCs: 0 everywhere.
 |---|---|---|---|
 | RPCs against plain | at least 8.00 × | 16.0 × | met |
 | p99 | at most 4.00 ms | 5.00 ms | MISSED |
-| of nobody | at least 8.00 × | – | not run |
+| of absent | at least 8.00 × | – | not run |
 
 <!-- end -->
 More words.

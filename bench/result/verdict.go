@@ -40,7 +40,7 @@ func NotBehind(claim string, ratio Stat) Verdict {
 	return verdict(claim, "1 × within the spread", ratio, " ×", ratio.High >= 1)
 }
 
-// Told claims nothing: it is there to compare others with.
+// Told claims nothing: it is there to compare other figures with.
 func Told(claim string, v Stat, unit string) Verdict {
 	return Verdict{Claim: claim, Target: "–", Value: v, Unit: unit}
 }

@@ -102,7 +102,7 @@ func TestAServerInAProcessOfItsOwnTellsItsUsageAndGoesDark(t *testing.T) {
 }
 
 func TestARoleThatFailsIsAnErrorOfItsParent(t *testing.T) {
-	c, err := child.Start("nobody", nil)
+	c, err := child.Start("unknown", nil)
 	require.NoError(t, err)
 	require.Error(t, c.Ask("", new(string)))
 	require.Error(t, c.Stop())

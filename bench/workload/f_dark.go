@@ -19,7 +19,7 @@ var dark = Kind{
 	Title: "A connection that goes dark",
 	About: "One of four connections, or the one of a plain channel, swallows all and answers nothing from some moment on; 16 callers have RPCs of 20 ms with a deadline of 200 ms. " +
 		"Unresponsive detection is set to one second, where there is one. The contenders run side by side, each with a server of its own; " +
-		"who still fails after five seconds is no longer looked at.",
+		"one that still fails after five seconds is no longer looked at.",
 	run: runDark,
 }
 

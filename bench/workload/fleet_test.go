@@ -20,7 +20,7 @@ func TestConnectionsThatAreKeptNeverFindTheNewBackends(t *testing.T) {
 	o := simulation{clients: 1000, size: 4, before: 10, after: 20}.run(fixed())
 	require.InDelta(t, 2, o.imbalance[0], 0.3, "ten of twenty have all")
 	require.InDelta(t, o.imbalance[0], o.imbalance[90], 0)
-	require.Zero(t, o.most, "nobody dials after the start")
+	require.Zero(t, o.most, "no client dials after the start")
 }
 
 func TestAFleetIsBalancedWhenEachConnectionHasBeenReplacedOnce(t *testing.T) {

@@ -13,7 +13,7 @@ var unneeded = Kind{
 	Key:   "g",
 	Title: "A pool that is not needed",
 	About: "64 callers of an empty RPC that the server answers at once, over pools of one to four connections that stay at one, against a plain channel; " +
-		"the second plain channel shows what is noise. Then 1,000 connections that nobody uses: heap and stacks of the client after garbage collection, in a process of its own, " +
+		"the second plain channel shows what is noise. Then 1,000 connections that are not used: heap and stacks of the client after garbage collection, in a process of its own, " +
 		"of 1,000 plain channels and of one pool.",
 	run: runUnneeded,
 }
@@ -31,7 +31,7 @@ func runUnneeded(r *Run, w *result.Workload) error {
 	idle := &result.Table{
 		Name: "idle", RowName: "connections", Base: contender.Channels.Name,
 		Metrics: []result.Metric{{Name: "memory", Unit: "KiB a connection", Lower: true}},
-		Plots:   []result.Plot{{Metric: "memory", Title: "Connections that nobody uses"}},
+		Plots:   []result.Plot{{Metric: "memory", Title: "Connections that are not used"}},
 	}
 	w.Tables = append(w.Tables, t, idle)
 	if err := r.compareCost(t, srv); err != nil {

@@ -63,9 +63,9 @@ func TestOneContenderAloneIsMeasured(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{contender.GCP.Name}, w.Tables[0].Columns)
 
-	r.Contender = "nobody"
+	r.Contender = "absent"
 	_, err = r.Measure(small)
-	require.ErrorContains(t, err, `contender: "nobody", must be one of ["N channels"`)
+	require.ErrorContains(t, err, `contender: "absent", must be one of ["N channels"`)
 }
 
 func TestSidesAlternate(t *testing.T) {

@@ -37,7 +37,7 @@ func expressions(t *testing.T) map[string]string {
 // Each series is a metric of one client in samples a minute, in Prometheus's notation: _ is
 // none, stale a failed scrape, 1x9 nine times 1 more, 0+2x9 two more each time.
 func TestAnAlertHoldsWhenItShouldAndOnlyThen(t *testing.T) {
-	const nothing, sleeps = "0x60", "0x60"
+	const nothing, idle = "0x60", "0x60"
 	state := func(values map[string]string) (series []string) {
 		for state, v := range values {
 			series = append(series, fmt.Sprintf(`subpool_subchannels{subpool_state="%s",C} %s`, state, v))
@@ -57,7 +57,7 @@ func TestAnAlertHoldsWhenItShouldAndOnlyThen(t *testing.T) {
 		{"SubpoolNothingReady", "connections are refused", state(map[string]string{"ready": nothing, "backoff": "1x60", "idle": "3x60"}), true},
 		{"SubpoolNothingReady", "the server accepts and closes", state(map[string]string{"ready": nothing, "idle": "4x60"}), true},
 		{"SubpoolNothingReady", "some are ready", state(map[string]string{"ready": "1x60", "backoff": "1x60"}), false},
-		{"SubpoolNothingReady", "the pool sleeps", state(map[string]string{"ready": sleeps, "idle": sleeps, "connecting": sleeps}), false},
+		{"SubpoolNothingReady", "the pool is idle", state(map[string]string{"ready": idle, "idle": idle, "connecting": idle}), false},
 
 		{"SubpoolCallsRefused", "a first burst", []string{refused + "_x55 5000x5"}, true},
 		{"SubpoolCallsRefused", "another burst", []string{refused + "7x55 4007x5"}, true},

@@ -44,7 +44,7 @@ func (d *dialer) dial(ctx context.Context, addr string) (net.Conn, error) {
 
 // etcd's client brings a service config of its own, round_robin, so that must be
 // disabled for the one that names the pool to count. A watch is one stream of the
-// client's whole life: its connection drains, and is not cut.
+// client's whole life: its connection drains, and is not closed by force.
 func TestEtcdsOwnClientLosesNothingOverAPool(t *testing.T) {
 	var d dialer
 	etcd := newEtcdClient(t, startEtcd(t),

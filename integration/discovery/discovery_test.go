@@ -41,7 +41,7 @@ func slowly(context.Context, int) error {
 
 // A rolling deployment of a service of three: each server is replaced by a new one
 // that is registered first. The old one is removed from etcd and stops, in this order;
-// every other time it does not even wait until its client has heard of it.
+// every other time it does not even wait until its client knows of it.
 func TestNoRPCFailsWhileServersComeAndGoInEtcd(t *testing.T) {
 	etcd := newEtcdClient(t, startEtcd(t))
 	builder, err := resolver.NewBuilder(etcd)

@@ -134,7 +134,7 @@ func TestNoSpanIsLostWhileTheExportersConnectionsAreRecycled(t *testing.T) {
 	require.Equal(t, len(arrived), sum(arrived), "spans that arrived, counted each time")
 	require.GreaterOrEqual(t, server.Accepted(), size*generations, "connections made")
 	require.GreaterOrEqual(t, open[0], size, "connections, at least")
-	// size, as many that drain, and one on its way; but the server hears late of those
+	// size, as many that drain, and one on its way; but the server learns late of those
 	// that were closed
 	require.LessOrEqual(t, open[1], 3*size, "connections, at most")
 	t.Logf("exporter: %s spans in %s exports, 0 lost, 0 twice, %d connections made, %d to %d open",

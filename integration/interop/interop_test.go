@@ -18,7 +18,7 @@ import (
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
-// cases are all that the package has for plaintext and any policy. It has others for
+// cases are all that the package has for plaintext and any policy. It has more for
 // Google's credentials; pick_first_unary asks for the name of the server, which its own
 // does not tell; those of ORCA need a policy of the package's that is a pick_first.
 var cases = []func(context.Context, *grpc.ClientConn, grpc_testing.TestServiceClient){

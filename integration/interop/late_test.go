@@ -50,7 +50,7 @@ func pingPong(cc *grpc.ClientConn, opts ...grpc.CallOption) error {
 }
 
 // RPCs that wait for ready wait for a server that is not there yet, however it is
-// not there; others fail at once while it is known to be down. That an RPC waits can
+// not there; RPCs that do not fail at once while it is known to be down. That an RPC waits can
 // be said by the call, or in the same service config as the policy.
 func TestRPCsWaitForAServerThatComesLate(t *testing.T) {
 	const said = `{"methodConfig":[{"name":[{}],"waitForReady":true}],"loadBalancingConfig":[{"subpool":`

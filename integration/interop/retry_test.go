@@ -91,9 +91,9 @@ func TestARetryPolicyGivesUp(t *testing.T) {
 	})
 }
 
-// Connections break with RPCs on them, nine times a second, while others are renewed.
-// With a retry policy the callers see none of it: gRPC repeats what has no answer yet.
-// An answer of which the half was read is not repeated, so none may end just when a
+// Connections break with RPCs on them, nine times a second, while connections are renewed.
+// With a retry policy the callers see none of it: gRPC retries an RPC that has no answer yet.
+// One whose answer was read in part is not retried, so none may end just when a
 // connection breaks: no sum of 20 ms is a multiple of 107 ms before the twentieth.
 func TestARetryPolicyHidesConnectionsThatBreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -107,8 +107,8 @@ func TestARetryPolicyHidesConnectionsThatBreak(t *testing.T) {
 		}})
 		cc := s.NewClient(t, retrying(`{"size":4,"maxLifetime":"1s"}`))
 		stop := make(chan struct{})
-		var cutting sync.WaitGroup
-		cutting.Go(func() {
+		var breaking sync.WaitGroup
+		breaking.Go(func() {
 			for {
 				select {
 				case <-stop:
@@ -120,7 +120,7 @@ func TestARetryPolicyHidesConnectionsThatBreak(t *testing.T) {
 		})
 		failed := callers(20, 200, func() error { return emptyCall(cc) })
 		close(stop)
-		cutting.Wait()
+		breaking.Wait()
 		require.Empty(t, failed)
 		require.NotZero(t, tried.Load())
 		t.Logf("%d RPCs, 0 failed, %d attempts of them were retries, %d connections made", 20*200, tried.Load(), s.Accepted())

@@ -21,7 +21,7 @@ import (
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
-// A client is a channel in a scenario, and what OpenTelemetry hears of it.
+// A client is a channel in a scenario, and what OpenTelemetry has of it.
 type client struct {
 	t *testing.T
 	*grpc.ClientConn

@@ -48,7 +48,7 @@ func TestSubchannelsAreCountedByState(t *testing.T) {
 	})
 }
 
-func TestSubchannelsWhoseServerDoesNotServeAreChecking(t *testing.T) {
+func TestSubchannelsWhoseServerDoesNotServeAreCountedApart(t *testing.T) {
 	scenario(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		s := addresses("a:1")
 		s.ServiceConfig = c.resolver.CC().ParseServiceConfig(`{"healthCheckConfig":{"serviceName":""},"loadBalancingConfig":[{"subpool":{"size":2}}]}`)
@@ -58,7 +58,7 @@ func TestSubchannelsWhoseServerDoesNotServeAreChecking(t *testing.T) {
 		c.wait(time.Second)
 		c.SetHealth(3, false)
 		synctest.Wait()
-		require.Equal(t, points{"checking": 1, "ready": 1}, c.points("subpool.subchannels"))
+		require.Equal(t, points{"not_serving": 1, "ready": 1}, c.points("subpool.subchannels"))
 	})
 }
 
@@ -114,8 +114,8 @@ func TestConnectionsAreOpenedAndRetiredForAReason(t *testing.T) {
 	}
 }
 
-// The first is lost, for one RPC too many came on it: nothing was known yet. Those that
-// follow get as many as the server takes, if that is soon seen to be its rule.
+// The first is lost, for one RPC too many came on it: no request limit was known yet. Those
+// that follow get as many as the server takes, if it is soon seen to have one.
 func TestConnectionsThatCarriedAllThatAServerTakesAreRetiredForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &harness.SilentServer{Answers: func(int) bool { return true }, Delay: time.Millisecond}
@@ -184,7 +184,7 @@ func TestRPCsThatFindEverythingFullAreCounted(t *testing.T) {
 	})
 }
 
-func TestRPCsThatAreCutAreCounted(t *testing.T) {
+func TestRPCsOnConnectionsClosedByForceAreCounted(t *testing.T) {
 	const name = "subpool.calls.force_closed"
 	opts := harness.Options{Handle: forever}
 	scenario(t, `{"size":1,"maxLifetime":"10s","lifetimeJitter":0,"drainTimeout":"5s"}`, opts, func(t *testing.T, c client) {

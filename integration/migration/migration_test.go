@@ -1,5 +1,5 @@
-// Package migration checks what docs/migration.md says of other people's modules, with
-// these modules.
+// Package migration checks what docs/migration.md says of other modules, with these
+// modules.
 package migration
 
 import (

@@ -95,7 +95,7 @@ func open(t *testing.T, url string, before ...chromedp.Action[chromedp.Void]) *t
 	return tb
 }
 
-// listen hears exceptions, what is written to the console, and what the browser logs
+// listen collects exceptions, what is written to the console, and what the browser logs
 // itself: a violation of the Content-Security-Policy, for one.
 func (tb *tab) listen(messages iter.Seq2[chromedp.ConsoleMessage, error]) {
 	for m, err := range messages {
@@ -109,26 +109,26 @@ func (tb *tab) listen(messages iter.Seq2[chromedp.ConsoleMessage, error]) {
 }
 
 // wantQuietConsole fails if anything at all was written to the console. A message of its
-// own, which comes last, tells that everything was heard.
+// own, which comes last, tells that everything has come.
 func (tb *tab) wantQuietConsole() {
 	tb.t.Helper()
-	tb.do(chromedp.Evaluate[chromedp.Void]("console.log('all was heard')"))
-	heard := tb.hear("all was heard")
-	require.Equal(tb.t, "log: all was heard", heard[0])
-	require.Len(tb.t, heard, 1)
+	tb.do(chromedp.Evaluate[chromedp.Void]("console.log('all has come')"))
+	messages := tb.awaitConsole("all has come")
+	require.Equal(tb.t, "log: all has come", messages[0])
+	require.Len(tb.t, messages, 1)
 }
 
-// hear waits for a message, and returns all there were.
-func (tb *tab) hear(message string) []string {
+// awaitConsole waits for a message, and returns all there were.
+func (tb *tab) awaitConsole(message string) []string {
 	tb.t.Helper()
-	var heard []string
+	var messages []string
 	require.Eventually(tb.t, func() bool {
 		tb.mu.Lock()
 		defer tb.mu.Unlock()
-		heard = slices.Clone(tb.console)
-		return slices.ContainsFunc(heard, func(m string) bool { return strings.Contains(m, message) })
-	}, patience, 5*time.Millisecond, "never heard: %s", message)
-	return heard
+		messages = slices.Clone(tb.console)
+		return slices.ContainsFunc(messages, func(m string) bool { return strings.Contains(m, message) })
+	}, patience, 5*time.Millisecond, "never came: %s", message)
+	return messages
 }
 
 func (tb *tab) do(actions ...chromedp.Action[chromedp.Void]) {
@@ -169,7 +169,7 @@ func (tb *tab) texts(selector string) []string {
 
 func quote(s string) string { return "`" + strings.ReplaceAll(s, "`", "\\`") + "`" }
 
-// shoot writes a screenshot of the whole page, if somebody wants to look.
+// shoot writes a screenshot of the whole page, for a person to look at.
 func (tb *tab) shoot(name string) {
 	if *screenshots == "" {
 		return

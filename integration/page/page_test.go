@@ -66,7 +66,7 @@ func TestPoolsComeAndGoWithoutAReload(t *testing.T) {
 	register(t, risingTide)
 	tb := open(t, serve(t, page.Handler()), before(hurried))
 	tb.wait("document.querySelectorAll('.pool').length == 1")
-	t.Run("while others are there", func(t *testing.T) {
+	t.Run("while other pools are there", func(t *testing.T) {
 		register(t, outage, outage, outage)
 		tb.wait("document.querySelectorAll('.pool').length == 4")
 		assert.Equal(t, 3, eval[int](tb, "document.querySelectorAll('.pool[open]').length"), "the first are open")

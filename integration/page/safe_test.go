@@ -10,7 +10,7 @@ import (
 	"github.com/grpc-subpool/subpool/page"
 )
 
-// hostile is what somebody might write in a target, a name that a resolver gives, or
+// hostile is text that might be in a target, a name that a resolver gives, or
 // an error that a server sends.
 const hostile = `"'><img src=x onerror="window.hacked=1"></td></template><script>window.hacked=1</script>{{7*7}}` + "\u202e\u2028"
 
@@ -42,7 +42,7 @@ func TestHostileStringsAreShownAsText(t *testing.T) {
 }
 
 // The page's policy holds even if its script were to be careless; and the console
-// tells, which is what the other tests rely on.
+// shows it, which is what the other tests rely on.
 func TestNothingForeignRunsOnThePage(t *testing.T) {
 	for name, js := range map[string]string{
 		"HTML from a string":          `document.body.innerHTML = "<b>x</b>"`,
@@ -55,7 +55,7 @@ func TestNothingForeignRunsOnThePage(t *testing.T) {
 			tb.wait("document.querySelector('#live').textContent == 'live'")
 			require.Equal(t, "TypeError", eval[string](tb, `(() => { try { `+js+`; return "done" } catch (e) { return e.name } })()`))
 			assert.Equal(t, "undefined", eval[string](tb, "typeof window.hacked"))
-			tb.hear("Trusted")
+			tb.awaitConsole("Trusted")
 		})
 	}
 	for name, js := range map[string]string{
@@ -67,7 +67,7 @@ func TestNothingForeignRunsOnThePage(t *testing.T) {
 			tb := open(t, serve(t, page.Handler()))
 			tb.wait("document.querySelector('#live').textContent == 'live'")
 			eval[bool](tb, js+"; true")
-			tb.hear("Content Security Policy")
+			tb.awaitConsole("Content Security Policy")
 		})
 	}
 }

@@ -77,18 +77,18 @@ func TestOnlyRPCsOnItsConnectionsFailWhenAServerBehindHAProxyDies(t *testing.T) 
 }
 
 // HAProxy closes what is silent for timeout, and in TCP mode has no way to say so before.
-func TestAPoolIsRefreshedBeforeHAProxyCutsWhatIsSilent(t *testing.T) {
+func TestAPoolIsRefreshedBeforeHAProxyClosesSilentConnections(t *testing.T) {
 	h := startHAProxy(t, haproxyOptions{timeout: "3s"}, startBackends(t, 3, 0))
 	plain := openPlain(t, h.addr)
 	pool := openPool(t, h.addr, `{"size":6,"idleTimeout":"1s"}`)
 	unrefreshed := openPool(t, h.addr, `{"size":6,"idleTimeout":"0s"}`)
-	require.Eventually(t, func() bool { return h.cut(t, unrefreshed) >= 3*6 }, time.Minute, 10*time.Millisecond,
-		"HAProxy does not cut silent connections")
+	require.Eventually(t, func() bool { return h.timedOut(t, unrefreshed) >= 3*6 }, time.Minute, 10*time.Millisecond,
+		"HAProxy does not close silent connections")
 	sums := load{callers: 6, rpcs: 600}.run(plain, pool)
 	compare(t, "HAProxy timeout 3s, after silence", sums)
 	assert.Zero(t, sums["pool"].failed)
 
-	t.Logf("connections cut: plain %d of %d, pool %d of %d, without idleTimeout %d of %d", h.cut(t, plain), len(plain.dialled()),
-		h.cut(t, pool), len(pool.dialled()), h.cut(t, unrefreshed), len(unrefreshed.dialled()))
-	assert.Zero(t, h.cut(t, pool))
+	t.Logf("connections timed out: plain %d of %d, pool %d of %d, without idleTimeout %d of %d", h.timedOut(t, plain), len(plain.dialled()),
+		h.timedOut(t, pool), len(pool.dialled()), h.timedOut(t, unrefreshed), len(unrefreshed.dialled()))
+	assert.Zero(t, h.timedOut(t, pool))
 }

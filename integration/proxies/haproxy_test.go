@@ -125,8 +125,8 @@ func (h *haproxy) ended(t *testing.T, conns []string) map[string]end {
 	return ends
 }
 
-// cut counts the connections of a channel that HAProxy cut for their silence.
-func (h *haproxy) cut(t *testing.T, c *channel) (n int) {
+// timedOut counts the connections of a channel that HAProxy closed for their silence.
+func (h *haproxy) timedOut(t *testing.T, c *channel) (n int) {
 	t.Helper()
 	for _, e := range h.ended(t, c.dialled()) {
 		if e.state == "cD" || e.state == "sD" { // the client's timeout, or the server's

@@ -25,25 +25,25 @@ type run struct {
 	callers  sync.WaitGroup
 	mu       sync.Mutex
 	progress sync.Cond
-	tallies  map[string]*tally
+	outcomes map[string]*outcome
 }
 
-// A tally is what a load came to on the channels of a name.
-type tally struct {
+// An outcome is what a load came to on the channels of a name.
+type outcome struct {
 	made, failed int
 	errors       map[string]int
 	failedOn     map[string]int // by the connection
 	failedAt     []int          // how many RPCs were made by then
 }
 
-func (l load) run(channels ...*channel) map[string]*tally { return l.start(channels...).wait() }
+func (l load) run(channels ...*channel) map[string]*outcome { return l.start(channels...).wait() }
 
 // start lets the channels begin side by side, and within the pace one after the other.
 func (l load) start(channels ...*channel) *run {
-	r := &run{tallies: make(map[string]*tally)}
+	r := &run{outcomes: make(map[string]*outcome)}
 	r.progress.L = &r.mu
 	for _, c := range channels {
-		r.tallies[c.name] = &tally{errors: make(map[string]int), failedOn: make(map[string]int)}
+		r.outcomes[c.name] = &outcome{errors: make(map[string]int), failedOn: make(map[string]int)}
 	}
 	begin := time.Now()
 	for i, c := range channels {
@@ -64,7 +64,7 @@ func (l load) start(channels ...*channel) *run {
 func (r *run) count(c *channel, conn string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	sum := r.tallies[c.name]
+	sum := r.outcomes[c.name]
 	sum.made++
 	if err != nil {
 		sum.failed++
@@ -84,25 +84,25 @@ func withoutPorts(err error) string { return port.ReplaceAllString(err.Error(), 
 func (r *run) reach(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for slices.ContainsFunc(slices.Collect(maps.Values(r.tallies)), func(sum *tally) bool { return sum.made < n }) {
+	for slices.ContainsFunc(slices.Collect(maps.Values(r.outcomes)), func(sum *outcome) bool { return sum.made < n }) {
 		r.progress.Wait()
 	}
 }
 
 // wait lets the load end, which it does because every RPC ends.
-func (r *run) wait() map[string]*tally {
+func (r *run) wait() map[string]*outcome {
 	r.callers.Wait()
-	return r.tallies
+	return r.outcomes
 }
 
 // failedAfter counts the failures that came when n RPCs had been made.
-func (sum *tally) failedAfter(n int) int {
+func (sum *outcome) failedAfter(n int) int {
 	after, _ := slices.BinarySearch(sum.failedAt, n+1)
 	return sum.failed - after
 }
 
 // String tells the failures, and the commonest reasons.
-func (sum *tally) String() string {
+func (sum *outcome) String() string {
 	s := fmt.Sprintf("%d of %d failed", sum.failed, sum.made)
 	reasons := slices.SortedFunc(maps.Keys(sum.errors), func(a, b string) int { return sum.errors[b] - sum.errors[a] })
 	for i, reason := range reasons {
@@ -114,9 +114,9 @@ func (sum *tally) String() string {
 	return s
 }
 
-// compare prints both tallies in a line, and demands that the pool lost no more RPCs
+// compare prints both outcomes in a line, and demands that the pool lost no more RPCs
 // than the plain channel.
-func compare(t *testing.T, habit string, sums map[string]*tally) {
+func compare(t *testing.T, habit string, sums map[string]*outcome) {
 	t.Helper()
 	plain, pool := sums["plain"], sums["pool"]
 	t.Logf("%s: plain %d of %d failed, pool %d of %d", habit, plain.failed, plain.made, pool.failed, pool.made)

@@ -1,3 +1,3 @@
-// Package rotation replaces the certificates of both ends, and of those who issue them,
+// Package rotation replaces the certificates of both ends, and of the authorities that issue them,
 // while RPCs run: what is new comes into use as connections reach their end of life.
 package rotation

@@ -23,8 +23,8 @@ import (
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
-// files are what one end reads: its certificate, its key, and whom it trusts. gRPC's own
-// provider watches them.
+// files are what one end reads: its certificate, its key, and the authorities that it
+// trusts. gRPC's own provider watches them.
 type files struct {
 	dir string
 	certprovider.Provider
@@ -60,7 +60,7 @@ func (f *files) trust(t *testing.T, trusted ...*authority) {
 	f.write(t, "roots.pem", roots)
 }
 
-// write replaces a file whole, so that nobody reads half of it.
+// write replaces a file whole, so that it is never read in half.
 func (f *files) write(t *testing.T, name string, content []byte) {
 	next := filepath.Join(f.dir, "next")
 	require.NoError(t, os.WriteFile(next, content, 0o600))

@@ -74,8 +74,8 @@ func (c *client) call(n int, opts ...grpc.CallOption) error {
 	return err
 }
 
-// play makes so many RPCs on each client, at the same rate and whether others have ended
-// or not, and returns when all have.
+// play makes so many RPCs on each client, at the same rate and whether earlier ones have
+// ended or not, and returns when all have.
 func play(interval time.Duration, rpcs int, clients ...*client) {
 	var rpcsUnderWay sync.WaitGroup
 	begin := time.Now()

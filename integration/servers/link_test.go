@@ -17,12 +17,12 @@ type link struct {
 	end    context.Context
 }
 
-// startLink has a link until the test ends, when it cuts what is open.
+// startLink has a link until the test ends, when it closes what is open.
 func startLink(t *testing.T, server string, delay time.Duration) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	end, cut := context.WithCancel(context.Background())
+	end, stop := context.WithCancel(context.Background())
 	k := link{server, delay, end}
 	var conns sync.WaitGroup
 	conns.Go(func() {
@@ -36,7 +36,7 @@ func startLink(t *testing.T, server string, delay time.Duration) (addr string) {
 	})
 	t.Cleanup(func() {
 		_ = l.Close()
-		cut()
+		stop()
 		conns.Wait()
 	})
 	return l.Addr().String()
@@ -82,7 +82,7 @@ func (k link) carry(to, from net.Conn) {
 	for p := range underWay {
 		time.Sleep(time.Until(p.arrives))
 		if _, err := to.Write(p.data); err != nil {
-			_ = from.Close() // nobody is there for whom it could send more
+			_ = from.Close() // what it sends from here on has no receiver
 		}
 	}
 	_ = to.(*net.TCPConn).CloseWrite()

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// To a connection that is old grpc-node says goodbye in two frames, one at the heels of the
-// other: a GOAWAY that refuses nothing, and one that refuses all that the server has not
+// grpc-node ends a connection that is old by two frames, the second right behind the first:
+// a GOAWAY that refuses nothing, and one that refuses all streams that the server has not
 // seen. What the client has sent within a round trip is on its way then. gRPC tries a
 // refused RPC once more, and only once; a plain channel does so on a new connection.
 func TestAPoolLosesNoMoreThanAPlainChannelWhereGRPCNodeEndsOldConnections(t *testing.T) {
@@ -29,7 +29,7 @@ func TestAPoolLosesNoMoreThanAPlainChannelWhereGRPCNodeEndsOldConnections(t *tes
 		assert.LessOrEqual(t, pool.lost.Load(), plain.lost.Load(), "the %s lost more of what was refused than the plain channel", pool.name)
 	}
 	if version < 20 {
-		return // node 18 also cuts RPCs that it has taken, whoever sent them
+		return // node 18 also ends RPCs that it has taken, of any client
 	}
 	assert.Positive(t, plain.repeated.Load(), "nothing was refused")
 	for _, pool := range pools {

@@ -107,12 +107,12 @@ func (d *driver) limitStreams(r *rand.Rand) {
 	for _, b := range limited {
 		b.Limit(noLimit)
 	}
-	time.Sleep(heard)
+	time.Sleep(known)
 }
 
 const (
 	noLimit = 1<<32 - 1
-	heard   = time.Second // after which every pool has heard of a new limit
+	known   = time.Second // after which every pool knows a new limit
 )
 
 func (d *driver) changeEndpoints(r *rand.Rand) {

@@ -29,11 +29,11 @@ const (
 // Each cause has a twin beside it in which the test did not do that.
 var rulings = []ruling{
 	{"answered", usually, codes.OK, "", succeeded},
-	{"answered, though nobody does", doomedly, codes.OK, "", outside},
+	{"answered, though it should not be", doomedly, codes.OK, "", outside},
 	{"not known", usually, codes.Internal, "", outside},
 
 	{"cancelled", func(r *rpc, _ *link, _ *backend) { r.cancelled = second(9) }, codes.Canceled, "", cancelled},
-	{"cancelled by nobody", usually, codes.Canceled, "", outside},
+	{"not cancelled by the test", usually, codes.Canceled, "", outside},
 
 	{"never answered", doomedly, codes.DeadlineExceeded, "", asPlanned},
 	{"before its deadline", func(r *rpc, _ *link, _ *backend) { doomedly(r, nil, nil); r.deadline = second(11) }, codes.DeadlineExceeded, "", outside},
@@ -48,9 +48,9 @@ var rulings = []ruling{
 	{"on a link broken twice", func(_ *rpc, l *link, _ *backend) { l.breaks = []harm{{at: second(3)}, {at: second(9)}} }, codes.Unavailable, lost, onBroken},
 	{"on a sound link", usually, codes.Unavailable, lost, outside},
 	{"on no link", func(r *rpc, _ *link, _ *backend) { r.attempts = nil }, codes.Unavailable, lost, outside},
-	{"cut", func(r *rpc, _ *link, _ *backend) { r.stints[0].DrainTimeout = 2 * time.Second }, codes.Unavailable, lost, cutInDrain},
-	{"cut too soon", func(r *rpc, _ *link, _ *backend) { r.stints[0].DrainTimeout = 5 * time.Second }, codes.Unavailable, lost, outside},
-	{"cut on its second link", func(r *rpc, l *link, _ *backend) {
+	{"closed by force", func(r *rpc, _ *link, _ *backend) { r.stints[0].DrainTimeout = 2 * time.Second }, codes.Unavailable, lost, forceClosed},
+	{"closed by force too soon", func(r *rpc, _ *link, _ *backend) { r.stints[0].DrainTimeout = 5 * time.Second }, codes.Unavailable, lost, outside},
+	{"closed by force on its second link", func(r *rpc, l *link, _ *backend) {
 		r.stints[0].DrainTimeout = 2 * time.Second
 		r.attempts = append(r.attempts, attempt{l, second(9)}, attempt{l, second(9.5)})
 	}, codes.Unavailable, lost, outside},

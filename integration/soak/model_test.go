@@ -70,7 +70,7 @@ const (
 	cancelled     verdict = "cancelled"
 	noneReady     verdict = "all connections broken"
 	refused       verdict = "beyond maxPending"
-	cutInDrain    verdict = "cut after drainTimeout"
+	forceClosed   verdict = "closed by force after drainTimeout"
 )
 
 const (
@@ -90,7 +90,7 @@ func judge(r *rpc, sanctuary *backend) (verdict, string) {
 	code, message := status.Code(r.err), status.Convert(r.err).Message()
 	switch {
 	case code == codes.OK && r.kind == doomed:
-		return outside, "nobody answers such an RPC"
+		return outside, "such an RPC is not answered"
 	case code == codes.OK:
 		return succeeded, ""
 	case code == codes.Canceled:
@@ -111,7 +111,7 @@ func judgeCancelled(r *rpc) (verdict, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.cancelled.IsZero() {
-		return outside, "nobody cancelled it"
+		return outside, "the test did not cancel it"
 	}
 	return cancelled, ""
 }
@@ -119,8 +119,8 @@ func judgeCancelled(r *rpc) (verdict, string) {
 // judgeDeadline is strict with the RPCs that have a long deadline, which are nearly
 // all: no fault lasts so long, so one that ends there hung. Those with a short one
 // (they are there for unresponsiveTimeout) may find the machine too slow, or a limit
-// of 0 too long, on a sound connection; what would make them hang makes the others
-// hang too.
+// of 0 too long, on a sound connection; what would make them hang makes those with
+// a long one hang too.
 func judgeDeadline(r *rpc) (verdict, string) {
 	l, _, _ := r.last()
 	switch {
@@ -164,7 +164,7 @@ func judgeNoneReady(r *rpc) (verdict, string) {
 	return noneReady, ""
 }
 
-// judgeLost wants to know who broke the link. An RPC may still be given one that is
+// judgeLost wants to know what broke the link. An RPC may still be given one that is
 // broken, until that is known; not seconds later.
 func judgeLost(r *rpc) (verdict, string) {
 	l, picked, noted := r.last()
@@ -180,10 +180,10 @@ func judgeLost(r *rpc) (verdict, string) {
 			return onBroken, ""
 		}
 	}
-	// An RPC that was cut was picked before its connection was retired.
+	// An RPC whose connection was closed by force was picked before that was retired.
 	for _, s := range r.during(picked, r.end) {
 		if s.DrainTimeout > 0 && r.end.Sub(picked) >= s.DrainTimeout {
-			return cutInDrain, ""
+			return forceClosed, ""
 		}
 	}
 	return outside, complaint

@@ -58,7 +58,7 @@ type link struct {
 	born   time.Time
 	dark   atomic.Int32  // a harness.Darkness
 	served atomic.Bool   // an RPC succeeded there
-	over   chan struct{} // cut, or closed by gRPC
+	over   chan struct{} // reset, or closed by gRPC
 	ending sync.Once
 
 	mu      sync.Mutex
@@ -69,7 +69,7 @@ type link struct {
 	closing sync.Once
 }
 
-// A harm is what broke a link, or may have: of one that is new nobody can tell.
+// A harm is what broke a link, or may have: of one that is new that is not known.
 type harm struct {
 	at  time.Time
 	why string
@@ -187,7 +187,7 @@ func (l *link) Close() error {
 			l.from.retired(l)
 		}
 	})
-	return l.Conn.Close() // the server hears of it even if l was dark: it should not pile up
+	return l.Conn.Close() // the server is told even if l was dark: connections should not pile up
 }
 
 // Deadlines are not kept: gRPC sets some of seconds when it closes a connection, also

@@ -77,7 +77,7 @@ func (d *driver) restart(r *rand.Rand) {
 // kill stops the server, and starts another.
 func (b *backend) kill() {
 	old := b.Replace()
-	for _, l := range b.all() { // also what already leads to the new one: nobody can tell
+	for _, l := range b.all() { // also links that already lead to the new one: which these are is not known
 		l.blame("restart")
 	}
 	old.Stop()

@@ -83,7 +83,7 @@ func plain(backends []*backend) (all []resolver.Endpoint) {
 }
 
 // anyEndpoints draws a list in which the first backend is always by itself: of the
-// others some are missing, some are alternatives of each other, some have a size of
+// rest some are missing, some are alternatives of each other, some have a size of
 // their own.
 func anyEndpoints(r *rand.Rand, backends []*backend) []resolver.Endpoint {
 	all := plain(backends[:1])

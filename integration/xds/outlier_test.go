@@ -90,7 +90,7 @@ func TestAnOutlierIsEjectedWithAllItsDuplicatesAndComesBack(t *testing.T) {
 		failed := every(cc, 3*time.Second)
 		require.NotZero(t, failed)
 		a.ResetCalls()
-		require.Zero(t, every(cc, 5*time.Second), "nothing fails that the others could do")
+		require.Zero(t, every(cc, 5*time.Second), "no RPC fails that another endpoint can take")
 		require.Empty(t, a.Calls(), "none of its duplicates is picked")
 		require.Equal(t, 3, a.Open(), "nor closed")
 

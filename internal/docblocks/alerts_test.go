@@ -42,7 +42,7 @@ func valuesOf(t *testing.T, metric, label string) []string {
 	return regexp.MustCompile("`[a-z_]+`").FindAllString(row, -1)
 }
 
-// An alert whose metric is misspelt never fires, and nobody notices.
+// An alert whose metric is misspelt never fires, and nothing shows that.
 func TestAlertsAreAboutMetricsThatExist(t *testing.T) {
 	known := make(map[string]*stats.MetricDescriptor)
 	for name := range subpool.Metrics().Metrics() {

@@ -51,7 +51,7 @@ func TestGoInTheDocsCompiles(t *testing.T) {
 }
 
 // JSON in the docs is settings, or a service config; but for the table of what is wrong,
-// which a test of its own reads, and settings of others.
+// which a test of its own reads, and settings of other modules.
 func TestJSONInTheDocsIsTaken(t *testing.T) {
 	taken := 0
 	for _, file := range Files(t, root) {

@@ -70,8 +70,7 @@ func (s *Server) Limit(streams uint32) {
 	}
 }
 
-// GoAwayFrame says that the server goes away when the streams have ended, whichever
-// they are (RFC 9113, 6.8).
+// GoAwayFrame is a graceful GOAWAY: it refuses no stream (RFC 9113, 6.8).
 var GoAwayFrame = []byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0}
 
 // limitFrame is a SETTINGS with MAX_CONCURRENT_STREAMS (RFC 9113, 6.5).
@@ -92,10 +91,10 @@ func (s *Server) Say(n int, frame []byte) error {
 // A Darkness is how a connection behaves that is up and leads nowhere.
 type Darkness int32
 
-// The ways to go dark. There is none back.
+// The ways to go dark. A connection stays so.
 const (
 	Swallow Darkness = iota + 1 // what the client sends vanishes
-	Stall                       // nobody takes what the client sends, until buffers are full
+	Stall                       // what the client sends is not read, so that buffers fill up
 )
 
 // Darken makes the connections with these numbers go dark.

@@ -91,7 +91,7 @@ func (s *SilentServer) serve(c net.Conn) {
 	}
 	if last := s.Greets.Load(); last != nil {
 		_, _ = c.Write(goAway(uint32(*last)))
-		time.Sleep(time.Millisecond) // who dials without end is to be found out
+		time.Sleep(time.Millisecond) // a client that dials without end is to be found out
 		return
 	}
 	conn := s.accepted.Add(1)

@@ -44,7 +44,7 @@ func TestALoadIsDrainedOnlyWhenItDrainsAndIsEmpty(t *testing.T) {
 	}
 }
 
-// The policy drains again what its settings already drained.
+// The policy may drain a connection that it drained before.
 func TestToDrainTwiceIsToDrainOnce(t *testing.T) {
 	l := New(nil, nil)
 	l.Drain()
@@ -110,8 +110,8 @@ func TestAReserveQueuedThatIsRefusedSaysThatTheLoadIsEmpty(t *testing.T) {
 	assert.True(t, l.Drained())
 }
 
-// A race is many RPCs on one Load while its connection is retired.
-type race struct {
+// A retirement is many RPCs on one Load while its connection is retired.
+type retirement struct {
 	*testing.T
 	*Load
 	entered atomic.Int64  // RPCs that got in, each counted before it leaves
@@ -119,8 +119,8 @@ type race struct {
 	callers sync.WaitGroup
 }
 
-func newRace(t *testing.T) *race {
-	r := &race{T: t, woken: make(chan struct{}, 1)}
+func newRetirement(t *testing.T) *retirement {
+	r := &retirement{T: t, woken: make(chan struct{}, 1)}
 	r.Load = New(NewWaiters(Signals{Changed: func() {
 		select {
 		case r.woken <- struct{}{}:
@@ -131,7 +131,7 @@ func newRace(t *testing.T) *race {
 }
 
 // call makes RPCs until none gets in, and then tries some more.
-func (r *race) call() {
+func (r *retirement) call() {
 	for refused := 0; refused < 3; {
 		if !r.Reserve() {
 			refused++
@@ -147,7 +147,7 @@ func (r *race) call() {
 // retire is what the policy does: drain, look, and look again when told to. It
 // returns how many RPCs had got in when the Load was drained. If the callers are
 // gone none is left to tell: one of them must have.
-func (r *race) retire() int64 {
+func (r *retirement) retire() int64 {
 	left := make(chan struct{})
 	go func() { r.callers.Wait(); close(left) }()
 	r.Drain()
@@ -164,11 +164,11 @@ func (r *race) retire() int64 {
 }
 
 // Draining and empty is one fact in one word. With a reserve that first checks
-// and then adds, an RPC slips in between and is cut with its connection; with a
+// and then adds, an RPC gets in between and is lost with its connection; with a
 // bare l.word.Add in reserveSlow the policy would wait for ever.
 func TestNoRPCGetsIntoALoadThatWasDrained(t *testing.T) {
 	for round := range 50_000 {
-		r := newRace(t)
+		r := newRetirement(t)
 		var started sync.WaitGroup
 		for range 1 + round%4 {
 			started.Add(1)

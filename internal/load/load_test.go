@@ -202,7 +202,7 @@ func TestAnRPCThatNeverHadAStreamWasNotCarried(t *testing.T) {
 }
 
 // Guards: `starts > most` in reserveSlow, `starts < l.requestLimit.Load()` in releaseSlow: RPCs
-// that are held would pick, be cancelled, and hear of room without end.
+// that are held would pick, take that back, and report room without end.
 func TestAConnectionAtItsRequestLimitTakesNoneAndReportsNoRoom(t *testing.T) {
 	demands, rooms := 0, 0
 	w := NewWaiters(Signals{Demand: func() { demands++ }, Changed: func() { rooms++ }})

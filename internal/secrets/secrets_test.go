@@ -32,13 +32,13 @@ import (
 // Every secret has this in it.
 const secret = "sesame"
 
-// kept is everything that is logged, at every level.
-type kept struct {
+// logLines are everything that is logged, at every level.
+type logLines struct {
 	sync.Mutex
 	lines []string
 }
 
-var log = new(kept)
+var log = new(logLines)
 
 func init() {
 	grpclog.SetLoggerV2(log)
@@ -47,14 +47,14 @@ func init() {
 	resolver.Register(r)
 }
 
-func (k *kept) add(line string) {
+func (k *logLines) add(line string) {
 	k.Lock()
 	defer k.Unlock()
 	k.lines = append(k.lines, line)
 }
 
 // ours are the lines of subpool's own component.
-func (k *kept) ours() (lines []string) {
+func (k *logLines) ours() (lines []string) {
 	k.Lock()
 	defer k.Unlock()
 	for _, line := range k.lines {
@@ -65,20 +65,20 @@ func (k *kept) ours() (lines []string) {
 	return lines
 }
 
-func (k *kept) Info(args ...any)                 { k.add(fmt.Sprint(args...)) }
-func (k *kept) Infoln(args ...any)               { k.add(fmt.Sprintln(args...)) }
-func (k *kept) Infof(format string, args ...any) { k.add(fmt.Sprintf(format, args...)) }
+func (k *logLines) Info(args ...any)                 { k.add(fmt.Sprint(args...)) }
+func (k *logLines) Infoln(args ...any)               { k.add(fmt.Sprintln(args...)) }
+func (k *logLines) Infof(format string, args ...any) { k.add(fmt.Sprintf(format, args...)) }
 
-func (k *kept) Warning(args ...any)                 { k.Info(args...) }
-func (k *kept) Warningln(args ...any)               { k.Infoln(args...) }
-func (k *kept) Warningf(format string, args ...any) { k.Infof(format, args...) }
-func (k *kept) Error(args ...any)                   { k.Info(args...) }
-func (k *kept) Errorln(args ...any)                 { k.Infoln(args...) }
-func (k *kept) Errorf(format string, args ...any)   { k.Infof(format, args...) }
-func (k *kept) Fatal(args ...any)                   { k.Info(args...) }
-func (k *kept) Fatalln(args ...any)                 { k.Infoln(args...) }
-func (k *kept) Fatalf(format string, args ...any)   { k.Infof(format, args...) }
-func (k *kept) V(l int) bool                        { return l <= 99 }
+func (k *logLines) Warning(args ...any)                 { k.Info(args...) }
+func (k *logLines) Warningln(args ...any)               { k.Infoln(args...) }
+func (k *logLines) Warningf(format string, args ...any) { k.Infof(format, args...) }
+func (k *logLines) Error(args ...any)                   { k.Info(args...) }
+func (k *logLines) Errorln(args ...any)                 { k.Infoln(args...) }
+func (k *logLines) Errorf(format string, args ...any)   { k.Infof(format, args...) }
+func (k *logLines) Fatal(args ...any)                   { k.Info(args...) }
+func (k *logLines) Fatalln(args ...any)                 { k.Infoln(args...) }
+func (k *logLines) Fatalf(format string, args ...any)   { k.Infof(format, args...) }
+func (k *logLines) V(l int) bool                        { return l <= 99 }
 
 // token are credentials for each RPC.
 type token struct{ missing *atomic.Bool }
@@ -135,7 +135,7 @@ func serve(ctx context.Context, _ int) error {
 	return nil
 }
 
-// tell runs a story of a pool with these settings, and returns the errors of ours.
+// tell runs a pool with these settings in virtual time, and returns the errors of ours.
 func tell(t *testing.T, settings string, story func(*caller, *harness.Server)) []string {
 	c := &caller{t: t}
 	synctest.Test(t, func(t *testing.T) {
@@ -158,8 +158,8 @@ func tell(t *testing.T, settings string, story func(*caller, *harness.Server)) [
 	return c.ours
 }
 
-// All that a pool ever tells is told here: growth, renewal, a cut, a dark
-// connection, refusal, a lost server, bad and unknown settings. Metadata, credentials,
+// All that a pool ever logs is logged here: growth, renewal, a connection that is closed by
+// force, one that is dark, refusal, a lost server, bad and unknown settings. Metadata, credentials,
 // messages, and what a server or the credentials say of an RPC are in none of it.
 func TestNoLineAndNoErrorOfOursHasASecret(t *testing.T) {
 	errs := tell(t, "minSize=1&maxSize=3&maxLifetime=5s&drainTimeout=1s&maxPending=1", func(c *caller, s *harness.Server) {
@@ -167,7 +167,7 @@ func TestNoLineAndNoErrorOfOursHasASecret(t *testing.T) {
 		c.tokenless.Store(true)
 		require.ErrorContains(t, c.call("answer", time.Second), secret, "gRPC tells its caller")
 		c.tokenless.Store(false)
-		c.callAtOnce(10, "hang", 20*time.Second) // refused by maxPending, or cut
+		c.callAtOnce(10, "hang", 20*time.Second) // refused by maxPending, or closed by force
 		s.Break(harness.Refuse)
 		s.Cut()
 		time.Sleep(time.Second)
@@ -190,10 +190,10 @@ func TestNoLineAndNoErrorOfOursHasASecret(t *testing.T) {
 	told := append(log.ours(), errs...)
 	t.Logf("%d lines and %d errors", len(told)-len(errs), len(errs))
 	for _, what := range []string{
-		"subchannel 1 is now checking", "is cut with", "has answered nothing", "maxPending: 1",
+		"subchannel 1 is now checking", "is closed with", "has answered nothing", "maxPending: 1",
 		"last connection error", "size: 0", `unknown setting "colour"`, "://…@host",
 	} {
-		require.True(t, strings.Contains(strings.Join(told, ""), what), "the story does not tell of %q", what)
+		require.True(t, strings.Contains(strings.Join(told, ""), what), "%q was not logged", what)
 	}
 	for _, line := range told {
 		require.NotContains(t, line, secret)

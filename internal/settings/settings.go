@@ -66,7 +66,3 @@ func shown(c config.Config, f reflect.StructField) string {
 	}
 	return fmt.Sprint(value)
 }
-
-// Budget returns how many connections of an endpoint of this size may be on
-// their way at once to replace others, for whatever reason.
-func Budget(size int) int { return max(1, size/10) }

@@ -44,18 +44,18 @@ func sockets(t *testing.T, z grpc_channelz_v1.ChannelzClient, target string) (so
 	return sockets
 }
 
-// kept is what a socket has to tell, without its numbers.
-func kept(s *grpc_channelz_v1.Socket) map[string]bool {
-	kept := map[string]bool{
+// facts are what channelz shows of a socket, without its numbers.
+func facts(s *grpc_channelz_v1.Socket) map[string]bool {
+	facts := map[string]bool{
 		"local address":  s.GetLocal().GetTcpipAddress() != nil,
 		"remote address": s.GetRemote().GetTcpipAddress() != nil,
 		"security":       s.GetSecurity().GetTls() != nil,
 		"streams":        s.GetData().GetStreamsStarted() > 0,
 	}
 	for _, o := range s.GetData().GetOption() {
-		kept["option "+o.GetName()] = true
+		facts["option "+o.GetName()] = true
 	}
-	return kept
+	return facts
 }
 
 // Guards: h2conn.Conn.withOptionalMethods: gRPC reads the options of a socket that says it is one.
@@ -83,11 +83,11 @@ func TestChannelzShowsOfAPoolWhatItShowsOfAChannel(t *testing.T) {
 			}
 			plain := shown(`{}`, 1)
 			require.Len(t, plain, 1)
-			t.Log(slices.Sorted(maps.Keys(kept(plain[0]))))
+			t.Log(slices.Sorted(maps.Keys(facts(plain[0]))))
 			pool := shown(harness.Policy(`{"size":4}`), 4)
 			require.Len(t, pool, 4)
 			for _, socket := range pool {
-				require.Equal(t, kept(plain[0]), kept(socket))
+				require.Equal(t, facts(plain[0]), facts(socket))
 			}
 		})
 	}

@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/grpc-subpool/subpool/inspect"
-	"github.com/grpc-subpool/subpool/internal/settings"
+	"github.com/grpc-subpool/subpool/internal/lifecycle"
 )
 
 // Settled is nil but in tests, which set it before there is a pool. It is called under
@@ -34,8 +34,24 @@ type Endpoint struct {
 	Draining    int
 	InFlight    int // RPCs on all of them
 	Failures    int // to connect, in a row
-	Urged       int // retired so far though as many drained as maxSize, for they could not wait
+	Urgent      int // retired so far though as many drained as maxSize, for they could not wait
 	Shown       inspect.Budget
+}
+
+// Of makes an Endpoint of a snapshot.
+func Of(id any, shown inspect.Endpoint, failures, urgent int) Endpoint {
+	e := Endpoint{
+		ID: id, Addresses: shown.Addresses, Removed: shown.Removed, Size: shown.Wanted, MaxSize: shown.MaxSize,
+		Draining: shown.Budget.Draining, Failures: failures, Urgent: urgent, Shown: shown.Budget,
+	}
+	e.Subchannels = len(shown.Subchannels) - e.Draining
+	for _, s := range shown.Subchannels {
+		e.InFlight += s.InFlight
+		if s.State == lifecycle.Ready.String() {
+			e.Ready++
+		}
+	}
+	return e
 }
 
 // A Budget holds endpoints against the promise of the one budget: connections ≤
@@ -49,7 +65,7 @@ type Budget struct {
 // dropped is what counts since an endpoint last had none that drained: how many
 // connections it retired because it shrank, and the largest maxSize, for settings that
 // lower it find more draining.
-type dropped struct{ size, urged, count, maxSize int }
+type dropped struct{ size, urgent, count, maxSize int }
 
 // Check looks at one endpoint after one step.
 func (b *Budget) Check(e Endpoint) error {
@@ -63,10 +79,10 @@ func (b *Budget) Check(e Endpoint) error {
 		}
 		b.seen[e.ID] = d
 	}
-	d.count += max(0, d.size-e.Size) + e.Urged - d.urged
-	d.size, d.urged, d.maxSize = e.Size, e.Urged, max(d.maxSize, e.MaxSize)
-	if most := e.MaxSize + settings.Budget(e.Size); e.Subchannels > most {
-		return fmt.Errorf("%v: %d connections, more than maxSize %d and budget %d", e.Addresses, e.Subchannels, e.MaxSize, settings.Budget(e.Size))
+	d.count += max(0, d.size-e.Size) + e.Urgent - d.urgent
+	d.size, d.urgent, d.maxSize = e.Size, e.Urgent, max(d.maxSize, e.MaxSize)
+	if most := e.MaxSize + lifecycle.Budget(e.Size); e.Subchannels > most {
+		return fmt.Errorf("%v: %d connections, more than maxSize %d and budget %d", e.Addresses, e.Subchannels, e.MaxSize, lifecycle.Budget(e.Size))
 	}
 	if e.Draining > d.maxSize+d.count {
 		return fmt.Errorf("%v: %d drain, more than maxSize %d and %d dropped", e.Addresses, e.Draining, d.maxSize, d.count)

@@ -27,7 +27,7 @@ func (raw) Unmarshal(mem.BufferSlice, any) error { return nil }
 
 const method = "/worlds.World/Call"
 
-// An rpc is what one is to be: the same, whoever plays the world.
+// An rpc is what one is to be: the same for the pool and for plain channels.
 type rpc struct {
 	takes    time.Duration
 	deadline time.Duration
@@ -65,7 +65,7 @@ func (tokens) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]s
 type play struct {
 	*stage
 	channels []*grpc.ClientConn
-	ctx      context.Context // of streams that nobody ends
+	ctx      context.Context // of streams that are never ended
 	start    time.Time
 
 	mu   sync.Mutex
@@ -113,7 +113,7 @@ func (p *play) atRate(c Callers, salt int, calling *sync.WaitGroup) {
 func (p *play) inLoop(c Callers, salt int) {
 	luck := rand.New(rand.NewPCG(p.world.Seed, uint64(salt)))
 	for end := p.start.Add(c.From + c.For); time.Now().Before(end); {
-		// Who fails at once waits longer, or how fast he fails would count.
+		// A caller whose RPC fails at once waits longer, or how fast it fails would count.
 		const sulks = 20 * time.Millisecond
 		if p.rpc(c.draw(luck)) {
 			time.Sleep(max(c.Pause, 100*time.Microsecond))

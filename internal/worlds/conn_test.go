@@ -15,19 +15,19 @@ type conn struct {
 	b   *backend
 	end *end
 
-	mu       sync.Mutex
-	streams  map[uint32]*stream
-	highest  uint32 // stream that came
-	took     int
-	answered int
-	limit    int   // that is enforced, once the client has acknowledged it; -1 is none
-	unproven []int // limits that are not acknowledged yet
-	stated   bool
-	polite   bool // it has said that it will go away
-	over     bool // streams above last are refused
-	last     uint32
-	used     time.Time
-	closed   bool
+	mu        sync.Mutex
+	streams   map[uint32]*stream
+	highest   uint32 // stream that came
+	took      int
+	answered  int
+	limit     int   // that is enforced, once the client has acknowledged it; -1 is none
+	unproven  []int // limits that are not acknowledged yet
+	stated    bool
+	announced bool // it has sent a GOAWAY that refuses none
+	over      bool // streams above last are refused
+	last      uint32
+	used      time.Time
+	closed    bool
 }
 
 // A stream is an RPC whose order may not be complete.
@@ -65,7 +65,7 @@ func (c *conn) greet() {
 	}
 	c.write(wide())
 	if age := c.b.habits.Age; age > 0 {
-		c.after(c.b.jitter(age, 0.1), func() { c.bye(c.b.habits.Bye) })
+		c.after(c.b.jitter(age, 0.1), func() { c.endBy(c.b.habits.Ending) })
 	}
 	if idle := c.b.habits.Idle; idle > 0 {
 		c.after(idle, c.checkIdle)
@@ -81,7 +81,7 @@ func (c *conn) checkIdle() {
 	}
 	c.mu.Unlock()
 	if rest <= 0 {
-		c.bye(c.b.habits.Bye)
+		c.endBy(c.b.habits.Ending)
 	} else {
 		c.after(rest, c.checkIdle)
 	}

@@ -19,7 +19,7 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 )
 
-// A contender is who plays a world: one or several channels, taken in turn.
+// A contender plays a world: it is one or several channels, taken in turn.
 type contender struct {
 	name     string
 	policy   string // in JSON

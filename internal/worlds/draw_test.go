@@ -112,13 +112,13 @@ func (d dice) habit(w *World) {
 		most := 5 + d.IntN(200)
 		h = func(s *Server) { s.Cap = most }
 	case 1:
-		age, bye := d.between(50*ms, 2*sec), d.bye()
-		age = max(age, bye.shortest())
-		h = func(s *Server) { s.Age, s.Bye = age, bye }
+		age, ending := d.between(50*ms, 2*sec), d.ending()
+		age = max(age, ending.shortest())
+		h = func(s *Server) { s.Age, s.Ending = age, ending }
 	case 2:
-		idle, bye := d.between(20*ms, 3*sec), d.bye()
-		idle = max(idle, bye.shortest())
-		h = func(s *Server) { s.Idle, s.Bye = idle, bye }
+		idle, ending := d.between(20*ms, 3*sec), d.ending()
+		idle = max(idle, ending.shortest())
+		h = func(s *Server) { s.Idle, s.Ending = idle, ending }
 	case 3:
 		limit := d.limit()
 		h = func(s *Server) { s.Limit = limit }
@@ -140,12 +140,12 @@ func (d dice) habit(w *World) {
 	}
 }
 
-func (d dice) bye() Goodbye { return Goodbye(d.IntN(int(goodbyes))) }
+func (d dice) ending() Ending { return Ending(d.IntN(int(endings))) }
 
 // shortest is the least life that a drawn server gives a connection. One that breaks off
 // connections within a second flaps, and that is another habit.
-func (g Goodbye) shortest() time.Duration {
-	if g.harsh() {
+func (g Ending) shortest() time.Duration {
+	if g.losesRPCs() {
 		return 1200 * ms
 	}
 	return 0
@@ -168,8 +168,8 @@ func (d dice) event(w *World, lasts time.Duration) {
 	e := Event{
 		At:     d.between(0, lasts*3/4),
 		Server: d.IntN(len(w.Servers)),
-		What:   one(d, End, End, EndOne, EndOne, Restart, Restart, Flap, Refuse, Hang, SetLimit, Blunt),
-		Bye:    d.bye(),
+		What:   one(d, End, End, EndOne, EndOne, Restart, Restart, Flap, Refuse, Hang, SetLimit, RefuseStream),
+		Ending: d.ending(),
 		For:    d.between(10*ms, sec),
 		Limit:  one(d, 0, 1, 5, 20, 100),
 	}
@@ -184,7 +184,7 @@ func (d dice) event(w *World, lasts time.Duration) {
 	}
 	w.Events = append(w.Events, e)
 	if e.What == Flap || e.What == Refuse || e.What == Hang { // and what was there is lost
-		w.Events = append(w.Events, Event{At: e.At + ms, Server: e.Server, What: End, Bye: e.Bye})
+		w.Events = append(w.Events, Event{At: e.At + ms, Server: e.Server, What: End, Ending: e.Ending})
 	}
 	if d.oneIn(2) {
 		return

@@ -17,7 +17,7 @@ var (
 
 func init() { flag.Uint64Var(seed, "world.seed", 0, "the same as -seed") }
 
-// TestDrawnWorlds plays worlds that nobody thought of. One that fails says how it is
+// TestDrawnWorlds plays worlds that are drawn at random. One that fails says how it is
 // played again.
 func TestDrawnWorlds(t *testing.T) {
 	from, n := *first, *worlds

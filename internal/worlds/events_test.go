@@ -27,20 +27,20 @@ func (b *backend) suffer(e Event) {
 	switch e.What {
 	case Restart:
 		b.trouble(Refuse, e.For)
-		b.endAll(e.Bye)
+		b.endAll(e.Ending)
 	case End:
-		b.endAll(e.Bye)
+		b.endAll(e.Ending)
 	case EndOne:
 		if c := b.youngest(); c != nil {
-			c.bye(e.Bye)
+			c.endBy(e.Ending)
 		}
 	case Darken:
 		if c := b.youngest(); c != nil {
 			c.darken()
 		}
-	case Blunt:
+	case RefuseStream:
 		if c := b.youngest(); c != nil {
-			c.blunt()
+			c.refuseStream()
 		}
 	case SetLimit:
 		b.mu.Lock()
@@ -60,9 +60,9 @@ func (b *backend) trouble(what What, d time.Duration) {
 	b.state, b.until = what, time.Now().Add(d)
 }
 
-func (b *backend) endAll(g Goodbye) {
+func (b *backend) endAll(g Ending) {
 	for _, c := range b.present() {
-		c.bye(g)
+		c.endBy(g)
 	}
 }
 

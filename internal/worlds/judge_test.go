@@ -40,7 +40,7 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	if f.kept {
 		say("left: the pool, in memory, after the end")
 	}
-	// Who waits less makes more RPCs, and may lose as many more.
+	// Callers that wait less make more RPCs, and may lose as many more.
 	scaled := func(p *figures, n int) int { return n * max(f.rpcs, p.rpcs) / max(1, p.rpcs) }
 	if n, k := f.late, most(func(p *figures) int { return scaled(p, p.late) }); n > k+m.late {
 		say("late: %d RPCs with a short deadline, plain %d, margin %d", n, k, m.late)
@@ -81,7 +81,7 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 	if n := f.good(); w.closed() && comparable && least >= sensible && n < least*4/5 {
 		say("throughput: %d RPCs in all, plain %d", n, least)
 	}
-	// Callers that all call at once make dips of their own, in which nobody waits.
+	// Callers that all call at once make dips of their own, in which none waits.
 	waited := f.failures() > 0
 	for i := range plain {
 		waited = waited || f.slowest > plain[i].slowest+50*time.Millisecond

@@ -33,9 +33,9 @@ func (w *World) margins(ours *figures, plain []figures) margins {
 		m.late = max(m.late, rpcs/50+f.each)
 		m.dials = max(m.dials, f.dials/2)
 	}
-	m.failures += w.cut(ours)
+	m.failures += w.lost(ours)
 	m.dials += 2*w.most() + w.asked(ours)
-	for _, s := range w.Servers { // who makes more RPCs needs more connections
+	for _, s := range w.Servers { // callers that make more RPCs need more connections
 		if n := max(s.Cap, s.Few); n > 0 {
 			m.dials += ours.rpcs / n
 			break

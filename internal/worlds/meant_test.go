@@ -70,7 +70,7 @@ var meant = []difference{
 			}
 			return rounds * f.flying
 		},
-		reason: "while a lost connection is made again its RPCs flow on over the others, instead of waiting; a server that cuts each connection after so many answers, or at an age, then cuts off more of them",
+		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them",
 	},
 	{
 		name: "before it is known",
@@ -102,7 +102,7 @@ var meant = []difference{
 		name:   "held for a dial",
 		when:   func(w *World) bool { return w.limited() },
 		pause:  func(w *World) time.Duration { return min(w.handshake(), time.Second) },
-		reason: "while a connection is made RPCs that find all others full are held for it, a second at most, and not queued, for a stream may never end; a failing server has room, so at the limit they go there",
+		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; a failing server has room, so at the limit they go there",
 	},
 	{
 		name: "one backoff",
@@ -113,10 +113,10 @@ var meant = []difference{
 		reason: "a dial that is refused is followed by gRPC's backoff, about a second, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance",
 	},
 	{
-		name:   "sleep",
+		name:   "idle",
 		when:   func(w *World) bool { least, _ := w.sizes(); return least == 0 },
 		pause:  func(w *World) time.Duration { return w.handshake() },
-		reason: "minSize 0 asks that a pool which nobody uses sleeps, and connects when it is used again",
+		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again",
 	},
 	{
 		name:   "answers",
@@ -177,10 +177,10 @@ func (w *World) few() (n int) {
 
 // breaksOff reports whether a server ends connections of an age with RPCs on them.
 func (w *World) breaksOff() bool {
-	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Age > 0 && s.Bye.harsh() })
+	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Age > 0 && s.Ending.losesRPCs() })
 }
 
-// calls is how long somebody calls.
+// calls is how long any of the callers calls.
 func (w *World) calls() (d time.Duration) {
 	for _, c := range w.Callers {
 		if c.Rate > 0 || c.Loop > 0 {
@@ -209,8 +209,8 @@ func (w *World) asked(f *figures) int {
 	return w.sum(f, func(d difference) func(*World, *figures) int { return d.dials })
 }
 
-// cut is how many failures more the differences allow.
-func (w *World) cut(f *figures) int {
+// lost is how many failures more the differences allow.
+func (w *World) lost(f *figures) int {
 	return w.sum(f, func(d difference) func(*World, *figures) int { return d.lost })
 }
 

@@ -72,24 +72,24 @@ func restarts() (all []namedWorld) {
 			w := World{
 				Servers: times(3, Server{}), Latency: ms, Dial: dial, Warm: 3 * sec, Setting: size(9),
 				Callers: []Callers{{For: 2*sec + 2*dial, Loop: 20, Pause: 10 * ms, Takes: 5 * ms}},
-				Events:  []Event{{At: 500 * ms, What: End, Bye: Final}},
+				Events:  []Event{{At: 500 * ms, What: End, Ending: Final}},
 				Own:     Own{Steady: true},
 			}
 			name := fmt.Sprintf("one of three servers restarts, dial %v", dial)
 			if rolling {
-				name += ", and the others behind it"
-				w.Events = append(w.Events, Event{At: sec + dial, Server: 1, What: End, Bye: Final},
-					Event{At: 3*sec/2 + 2*dial, Server: 2, What: End, Bye: Final})
+				name += ", and then the rest"
+				w.Events = append(w.Events, Event{At: sec + dial, Server: 1, What: End, Ending: Final},
+					Event{At: 3*sec/2 + 2*dial, Server: 2, What: End, Ending: Final})
 			}
 			add(name, w)
 		}
 	}
 	for _, setting := range []string{`{}`, size(1), size(6)} {
-		for _, bye := range []Goodbye{Final, Calm} {
-			add(fmt.Sprintf("a young connection ends by %v, %s", bye, setting), World{
+		for _, ending := range []Ending{Final, EnhanceYourCalm} {
+			add(fmt.Sprintf("a young connection ends by %v, %s", ending, setting), World{
 				Servers: []Server{{}}, Latency: 2 * ms, Dial: 50 * ms, Setting: setting,
 				Callers: []Callers{{For: 3 * sec, Rate: 500, Takes: 10 * ms}},
-				Events:  []Event{{At: 300 * ms, What: EndOne, Bye: bye}},
+				Events:  []Event{{At: 300 * ms, What: EndOne, Ending: ending}},
 			})
 		}
 	}
@@ -97,8 +97,8 @@ func restarts() (all []namedWorld) {
 		add(fmt.Sprintf("all connections end at the same time, thrice, size %d", n), World{
 			Servers: []Server{{}}, Latency: ms, Dial: 5 * ms, Warm: 2 * sec, Setting: size(n),
 			Callers: []Callers{{For: 3 * sec / 2, Rate: 4000, Takes: 2 * ms}},
-			Events: []Event{{At: sec / 4, What: End, Bye: Final}, {At: sec / 2, What: End, Bye: Final},
-				{At: sec, What: End, Bye: Final}},
+			Events: []Event{{At: sec / 4, What: End, Ending: Final}, {At: sec / 2, What: End, Ending: Final},
+				{At: sec, What: End, Ending: Final}},
 		})
 	}
 	return all
@@ -108,7 +108,7 @@ func restarts() (all []namedWorld) {
 func ages() (all []namedWorld) {
 	for _, n := range []int{4, 8} {
 		all = append(all, namedWorld{fmt.Sprintf("a GOAWAY of two steps at the age of 3 s, size %d", n), World{
-			Servers: []Server{{Age: 3 * sec, Bye: TwoStep}}, Latency: 25 * ms, Dial: 50 * ms, Setting: size(n),
+			Servers: []Server{{Age: 3 * sec, Ending: TwoStep}}, Latency: 25 * ms, Dial: 50 * ms, Setting: size(n),
 			Callers: []Callers{{For: 12 * sec, Loop: 30, Pause: 10 * ms, Takes: 5 * ms}},
 			Own:     Own{Failures: 1}, // one in a thousand would be five
 		}})
@@ -121,14 +121,14 @@ func limits() []namedWorld {
 		{"nine streams of ten on both connections, one ends and refuses one", World{
 			Servers: []Server{{Limit: Limit{Streams: 10}}}, Latency: ms, Dial: 400 * ms, Warm: 3 * sec / 2, Setting: size(2),
 			Callers: []Callers{{Streams: 18, For: 3 * sec}},
-			Events:  []Event{{At: 500 * ms, What: Blunt}},
+			Events:  []Event{{At: 500 * ms, What: RefuseStream}},
 		}},
 		{"a limit of ten that is stated late, 70 callers", World{
 			Servers: []Server{{Limit: Limit{Streams: 10, Late: true}}}, Latency: ms, Dial: 10 * ms, Setting: `{}`,
 			Callers: []Callers{{For: ms, Loop: 1}, {From: sec, For: 2 * sec, Loop: 70, Takes: 50 * ms}},
 			Own:     Own{Ended: 2 * 2 * 10 * 20}, // twice what one connection carries
 		}},
-		{"maxPending 0, and a health check that nobody answers", World{
+		{"maxPending 0, and a health check without an answer", World{
 			Servers: []Server{{Limit: Limit{Streams: 2}, Mute: 1}}, Latency: ms, Health: true,
 			Setting: `{"minSize":1,"maxSize":2,"targetStreams":1,"maxPending":0}`,
 			Callers: []Callers{{Streams: 1, For: 60 * sec}, {From: sec, For: 10 * sec, Rate: 1, Deadline: 60 * sec}},
@@ -137,17 +137,17 @@ func limits() []namedWorld {
 		{"maxPending 0, and an endpoint whose dials hang", World{
 			Servers: times(2, Server{Limit: Limit{Streams: 2}}), Apart: true, Latency: ms, Setting: `{"size":1,"maxPending":0}`,
 			Callers: []Callers{{From: 2 * sec, For: 20 * sec, Rate: 100, Burst: 100, Takes: 10 * ms, Deadline: 30 * sec}},
-			Events:  []Event{{Server: 1, What: Hang, For: 60 * sec}, {At: 100 * ms, Server: 1, What: End, Bye: Fin}},
+			Events:  []Event{{Server: 1, What: Hang, For: 60 * sec}, {At: 100 * ms, Server: 1, What: End, Ending: Fin}},
 			Own:     Own{Slowest: 50 * ms}, // a hold has lasted a second by then
 		}},
 	}
 }
 
-// silence: what happens while nobody calls, or nobody answers.
+// silence: what happens while there are no calls, or no answers.
 func silence() (all []namedWorld) {
-	for _, bye := range []Goodbye{Graceful, Fin, EnterIdle} {
-		all = append(all, namedWorld{fmt.Sprintf("minSize 0, idle connections end by %v, two silent hours", bye), World{
-			Servers: []Server{{Idle: time.Minute, Bye: bye}}, Latency: ms, Dial: 10 * ms, Setting: `{"minSize":0}`,
+	for _, ending := range []Ending{Graceful, Fin, EnterIdle} {
+		all = append(all, namedWorld{fmt.Sprintf("minSize 0, idle connections end by %v, two silent hours", ending), World{
+			Servers: []Server{{Idle: time.Minute, Ending: ending}}, Latency: ms, Dial: 10 * ms, Setting: `{"minSize":0}`,
 			Callers:  []Callers{{For: ms, Loop: 1}, {From: 2 * time.Hour, For: ms, Loop: 1}},
 			FewDials: true,
 		}})
@@ -200,7 +200,7 @@ func planted() []namedWorld {
 		{"a server of eight connections is dead for 20 s", World{
 			Servers: []Server{{}}, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: size(8),
 			Callers: []Callers{{For: dies + 5*sec, Rate: 10, Wait: true, Deadline: dies + 20*sec}},
-			Events:  []Event{{At: sec, What: Restart, Bye: Fin, For: dies}},
+			Events:  []Event{{At: sec, What: Restart, Ending: Fin, For: dies}},
 			Own:     Own{Dials: 8 + 8 + 8 + 8}, // as many as one channel in its backoff, but for those that lost a connection
 		}},
 		{"credentials that take 150 ms, maxLifetime 400 ms", World{

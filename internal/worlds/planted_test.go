@@ -17,7 +17,7 @@ func TestTheJudgeFindsWhatIsPlanted(t *testing.T) {
 	looped := quiet
 	looped.Callers = []Callers{{For: sec, Loop: 10, Pause: 10 * ms, Takes: 5 * ms}}
 	restarted := quiet
-	restarted.Events = []Event{{At: 300 * ms, What: End, Bye: Final}}
+	restarted.Events = []Event{{At: 300 * ms, What: End, Ending: Final}}
 	fewer := quiet
 	fewer.Callers = []Callers{{For: sec, Rate: 2}}
 	for _, tt := range []struct {
@@ -33,7 +33,7 @@ func TestTheJudgeFindsWhatIsPlanted(t *testing.T) {
 		{"one RPC in a hundred is lost, and a restart", restarted, losing(100), 4, true},
 		{"one RPC in a hundred waits for 100 ms", quiet, slowing(100, 100*time.Millisecond), 4, true},
 		{"every RPC waits for 50 ms", looped, slowing(1, 50*time.Millisecond), 4, true},
-		{"a goroutine is left", fewer, leaving, 4, true},
+		{"a goroutine is left", fewer, leaveGoroutine, 4, true},
 		{"twenty connections where four would do", quiet, nil, 20, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -49,7 +49,7 @@ func (w *World) references(f *figures) []int {
 // refused: gRPC repeats those by itself.
 func (w *World) loses() bool {
 	for _, s := range w.Servers {
-		if s.Few > 0 || (s.Age > 0 || s.Idle > 0) && s.Bye.harsh() {
+		if s.Few > 0 || (s.Age > 0 || s.Idle > 0) && s.Ending.losesRPCs() {
 			return true
 		}
 	}
@@ -57,10 +57,10 @@ func (w *World) loses() bool {
 		switch e.What {
 		case Restart, Flap, Refuse, Hang, Darken:
 			return true
-		case SetLimit, Blunt:
+		case SetLimit, RefuseStream:
 			return false
 		}
-		return e.Bye.harsh()
+		return e.Ending.losesRPCs()
 	})
 }
 

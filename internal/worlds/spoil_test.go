@@ -32,8 +32,8 @@ func slowing(oneIn int, d time.Duration) grpc.UnaryClientInterceptor {
 	}
 }
 
-// leaving leaves a goroutine behind.
-func leaving(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+// leaveGoroutine starts a goroutine that does not end.
+func leaveGoroutine(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	go func() { <-make(chan struct{}) }()
 	return invoke(ctx, method, req, reply, cc, opts...)
 }

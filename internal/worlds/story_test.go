@@ -60,8 +60,8 @@ func (s Server) story() string {
 		}
 	}
 	say(s.Cap > 0, "takes %d RPCs on a connection", s.Cap)
-	say(s.Age > 0, "ends a connection at the age of %v ± 10 %% by %v", s.Age, s.Bye)
-	say(s.Idle > 0, "ends a connection that is idle for %v by %v", s.Idle, s.Bye)
+	say(s.Age > 0, "ends a connection at the age of %v ± 10 %% by %v", s.Age, s.Ending)
+	say(s.Idle > 0, "ends a connection that is idle for %v by %v", s.Idle, s.Ending)
 	say(s.Limit.Streams > 0, "%s", s.Limit.story())
 	say(s.Slow > 0, "takes %v longer", s.Slow)
 	say(s.Fails != codes.OK, "answers %v to all", s.Fails)
@@ -85,30 +85,30 @@ func (l Limit) story() string {
 }
 
 func (e Event) story() string {
-	who := fmt.Sprintf("server %d", e.Server)
+	server := fmt.Sprintf("server %d", e.Server)
 	if e.Server < 0 {
-		who = "every server"
+		server = "every server"
 	}
 	what := ""
 	switch e.What {
 	case End:
-		what = fmt.Sprintf("%s ends all connections by %v", who, e.Bye)
+		what = fmt.Sprintf("%s ends all connections by %v", server, e.Ending)
 	case EndOne:
-		what = fmt.Sprintf("%s ends its youngest connection by %v", who, e.Bye)
+		what = fmt.Sprintf("%s ends its youngest connection by %v", server, e.Ending)
 	case Restart:
-		what = fmt.Sprintf("%s ends all connections by %v and refuses dials for %v", who, e.Bye, e.For)
+		what = fmt.Sprintf("%s ends all connections by %v and refuses dials for %v", server, e.Ending, e.For)
 	case Flap:
-		what = fmt.Sprintf("%s accepts and closes for %v", who, e.For)
+		what = fmt.Sprintf("%s accepts and closes for %v", server, e.For)
 	case Refuse:
-		what = fmt.Sprintf("%s refuses dials for %v", who, e.For)
+		what = fmt.Sprintf("%s refuses dials for %v", server, e.For)
 	case Hang:
-		what = fmt.Sprintf("dials to %s hang for %v", who, e.For)
+		what = fmt.Sprintf("dials to %s hang for %v", server, e.For)
 	case SetLimit:
-		what = fmt.Sprintf("%s allows %d streams", who, e.Limit)
+		what = fmt.Sprintf("%s allows %d streams", server, e.Limit)
 	case Darken:
-		what = fmt.Sprintf("the youngest connection of %s goes dark", who)
-	case Blunt:
-		what = fmt.Sprintf("%s refuses the newest stream of its youngest connection, and ends it", who)
+		what = fmt.Sprintf("the youngest connection of %s goes dark", server)
+	case RefuseStream:
+		what = fmt.Sprintf("%s refuses the newest stream of its youngest connection, and ends it", server)
 	}
 	return fmt.Sprintf("At %v %s", e.At, what)
 }

@@ -44,15 +44,15 @@ type Own struct {
 
 // A Server has habits.
 type Server struct {
-	Cap   int           // RPCs that it takes on a connection, as nginx's keepalive_requests; 0 is any
-	Age   time.Duration // after which it ends a connection, ± 10 %
-	Idle  time.Duration // without a stream, after which it ends a connection
-	Bye   Goodbye       // how it does either
-	Limit Limit
-	Slow  time.Duration // that it takes longer
-	Fails codes.Code    // what it answers at once to all, if not OK
-	Few   int           // answers, after which it closes the connection by a FIN
-	Mute  int           // after so many it answers no health check; 0 is never
+	Cap    int           // RPCs that it takes on a connection, as nginx's keepalive_requests; 0 is any
+	Age    time.Duration // after which it ends a connection, ± 10 %
+	Idle   time.Duration // without a stream, after which it ends a connection
+	Ending Ending        // how it does either
+	Limit  Limit
+	Slow   time.Duration // that it takes longer
+	Fails  codes.Code    // what it answers at once to all, if not OK
+	Few    int           // answers, after which it closes the connection by a FIN
+	Mute   int           // after so many it answers no health check; 0 is never
 }
 
 // A Limit is how many streams a server allows, and how it says so.
@@ -64,34 +64,34 @@ type Limit struct {
 	Back    time.Duration // so long after that the first one again; 0 is never
 }
 
-// A Goodbye is how a server ends a connection.
-type Goodbye int
+// An Ending is how a server ends a connection.
+type Ending int
 
-// Those of real servers.
+// Those of real servers. Frames are GOAWAYs.
 const (
-	Graceful  Goodbye = iota // 2³¹−1, after a round trip the final GOAWAY, which refuses none
-	Final                    // the final GOAWAY at once
-	TwoStep                  // 2³¹−1, and 0.1 ms later the final one, which may refuse
-	Fin                      // the connection is closed, whatever is on it
-	Calm                     // ENHANCE_YOUR_CALM with debug text, then closed
-	EnterIdle                // last stream 0, INTERNAL_ERROR, closed
-	goodbyes
+	Graceful        Ending = iota // 2³¹−1, after a round trip the final GOAWAY, which refuses none
+	Final                         // the final GOAWAY at once
+	TwoStep                       // 2³¹−1, and 0.1 ms later the final one, which may refuse
+	Fin                           // the connection is closed, whatever is on it
+	EnhanceYourCalm               // ENHANCE_YOUR_CALM with debug text, then closed
+	EnterIdle                     // last stream 0, INTERNAL_ERROR, closed
+	endings
 )
 
-func (g Goodbye) String() string {
-	return [...]string{"a graceful goodbye", "a final GOAWAY at once", "a GOAWAY and 0.1 ms later the final one",
+func (g Ending) String() string {
+	return [...]string{"a graceful GOAWAY", "a final GOAWAY at once", "a GOAWAY and 0.1 ms later the final one",
 		"a FIN", "ENHANCE_YOUR_CALM", "INTERNAL_ERROR with last stream 0"}[g]
 }
 
-// harsh is a goodbye by which RPCs are lost, and not only refused.
-func (g Goodbye) harsh() bool { return g == Fin || g == Calm || g == EnterIdle }
+// losesRPCs reports whether RPCs are lost by it, and not only refused.
+func (g Ending) losesRPCs() bool { return g == Fin || g == EnhanceYourCalm || g == EnterIdle }
 
 // An Event is what happens to a server, or to all (-1).
 type Event struct {
 	At     time.Duration // after the callers began
 	Server int
 	What   What
-	Bye    Goodbye       // of End, EndOne and Restart
+	Ending Ending        // of End, EndOne and Restart
 	For    time.Duration // of Restart, Flap, Refuse and Hang
 	Limit  int           // of SetLimit
 }
@@ -101,15 +101,15 @@ type What int
 
 // Events.
 const (
-	End      What = iota // all its connections end, new ones are taken at once
-	EndOne               // its youngest connection ends
-	Restart              // all end, and dials are refused for a while
-	Flap                 // new connections are accepted and closed for a while
-	Refuse               // dials are refused for a while
-	Hang                 // dials hang for a while
-	SetLimit             // it states another limit on all connections
-	Darken               // its youngest connection goes dark
-	Blunt                // its youngest connection with streams refuses the last one, and ends
+	End          What = iota // all its connections end, new ones are taken at once
+	EndOne                   // its youngest connection ends
+	Restart                  // all end, and dials are refused for a while
+	Flap                     // new connections are accepted and closed for a while
+	Refuse                   // dials are refused for a while
+	Hang                     // dials hang for a while
+	SetLimit                 // it states another limit on all connections
+	Darken                   // its youngest connection goes dark
+	RefuseStream             // its youngest connection with streams refuses the last one, and ends
 )
 
 // Callers make RPCs, at a rate or one after the other.
@@ -130,7 +130,7 @@ type Callers struct {
 	CodeOneIn  int // of RPCs that the application answers with Code
 	Code       codes.Code
 	Streams    int  // as many long ones, from From on for For
-	Leaked     int  // streams, that nobody reads
+	Leaked     int  // streams that are not read
 	Wait       bool // for ready
 }
 

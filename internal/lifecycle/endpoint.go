@@ -1,0 +1,183 @@
+// Package lifecycle decides what should happen to the subchannels of one endpoint: how
+// many there are, which of them may connect, which are replaced, and which are closed. It
+// is pure: no clock, no lock, no goroutine, and nothing of gRPC is reachable from it. The
+// caller, package balancer, tells it what happened, and carries out what it answers.
+//
+// In come events (Connected, Failed, BackoffOver, Lost), what is seen of a connection
+// (Observe), and settings. Out comes one [Plan]. An event only changes facts; Plan compares
+// the facts and never remembers what it has asked for. So an event that is late, repeated
+// or out of turn does no harm.
+package lifecycle
+
+import (
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/grpc-subpool/subpool/config"
+)
+
+// An Endpoint is the duplicates of one server address: how many there are against how many
+// there should be, and which of them may dial.
+type Endpoint struct {
+	settings    config.Config
+	addresses   []string      // alternatives that a subchannel may connect to
+	removed     bool          // the resolver does not list it: it only waits for its RPCs to end
+	active      bool          // RPCs were sent of late, here or to another endpoint of the channel
+	down        bool          // a whole round of attempts failed, and none was READY since (gRFC A62)
+	subchannels []*Subchannel // in service or on their way there, oldest first
+	draining    []*Subchannel
+
+	demand      demand
+	sizing      sizing
+	streamLimit streamLimit
+	requests    requestLimit
+	suspicion   suspicion
+	outage      *outage // nil while all is well
+
+	clock  clock
+	next   Plan // what events have added to it since the last one
+	newID  func() ID
+	random func() float64
+}
+
+// New returns an endpoint without subchannels. addresses are its alternatives, as decisions
+// name them, at least one; newID is called for each new subchannel, random returns 0 to 1.
+func New(settings config.Config, addresses []string, newID func() ID, random func() float64) *Endpoint {
+	return &Endpoint{
+		settings: settings, addresses: addresses, newID: newID, random: random,
+		streamLimit: streamLimit{perConnection: NoLimit, reported: NoLimit},
+	}
+}
+
+// clock is the time of the plan that is being made, and the deadlines that were met on the way.
+type clock struct {
+	now  time.Time
+	next time.Time // the earliest after now; zero if there is none
+}
+
+// reached reports whether a deadline has come. If not, the plan is to be made anew then.
+func (c *clock) reached(at time.Time) bool {
+	if !c.now.Before(at) {
+		return true
+	}
+	if c.next.IsZero() || at.Before(c.next) {
+		c.next = at
+	}
+	return false
+}
+
+// State is the endpoint's part in the connectivity state of its channel.
+type State uint8
+
+// The states of an endpoint, best first.
+const (
+	StateReady State = iota
+	StateConnecting
+	StateIdle
+	StateTransientFailure
+)
+
+func (s State) String() string {
+	return [...]string{"READY", "CONNECTING", "IDLE", "TRANSIENT_FAILURE"}[s]
+}
+
+// State returns the endpoint's part in the connectivity state.
+func (e *Endpoint) State() State {
+	switch {
+	case e.Size() == 0:
+		return StateIdle
+	case e.has(Ready):
+		return StateReady
+	case e.down:
+		return StateTransientFailure
+	}
+	return StateConnecting
+}
+
+// Removed reports whether the resolver does not list the endpoint any more.
+func (e *Endpoint) Removed() bool { return e.removed }
+
+// SetRemoved says whether the resolver lists the endpoint. One that it does not list drains.
+func (e *Endpoint) SetRemoved(removed bool) { e.removed = removed }
+
+// SetActive says whether any endpoint of the channel was used of late: with minSize 0 each
+// keeps a subchannel for as long.
+func (e *Endpoint) SetActive(active bool) { e.active = active }
+
+// SetSettings takes settings. These close nothing by themselves: what is too much by them
+// leaves when idleTimeout has passed.
+func (e *Endpoint) SetSettings(s config.Config, now time.Time) {
+	old, size := e.settings, e.Size()
+	e.settings = s
+	if old.MinSize == s.MinSize && old.MaxSize == s.MaxSize && old.TargetStreams == s.TargetStreams && old.IdleTimeout == s.IdleTimeout {
+		return
+	}
+	e.sizing.previous = window{}
+	e.sizing.previous.observe(min(size, s.MaxSize), s.IdleTimeout, now)
+}
+
+// Failures returns how many attempts failed in a row.
+func (e *Endpoint) Failures() int {
+	if e.outage == nil {
+		return 0
+	}
+	return e.outage.failures
+}
+
+// Recycle makes every connection that there is now, or that is being made, due to be
+// replaced. It returns how many there are.
+func (e *Endpoint) Recycle() (connections int) {
+	for _, s := range e.subchannels {
+		s.recycle = true
+		if s.Serves() {
+			connections++
+		}
+	}
+	return connections
+}
+
+// Wake says that an RPC found the channel without a connection, or that ClientConn.Connect
+// was called: an endpoint without subchannels opens one, and one in an outage may try once.
+func (e *Endpoint) Wake(now time.Time) {
+	e.demand.window.observe(1, e.settings.IdleTimeout, now)
+	e.allowAttempt()
+}
+
+// Subchannels goes through the subchannels, first those in service or on their way there,
+// oldest first, then those that drain.
+func (e *Endpoint) Subchannels() iter.Seq[*Subchannel] {
+	return func(yield func(*Subchannel) bool) {
+		for _, list := range [...][]*Subchannel{e.subchannels, e.draining} {
+			for _, s := range list {
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// in goes through the subchannels in these phases, but for those that drain.
+func (e *Endpoint) in(phases ...Phase) iter.Seq[*Subchannel] {
+	return func(yield func(*Subchannel) bool) {
+		for _, s := range e.subchannels {
+			if slices.Contains(phases, s.phase) && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+func (e *Endpoint) serving() iter.Seq[*Subchannel] { return e.in(Checking, NotServing, Ready) }
+
+func (e *Endpoint) count(phases ...Phase) (n int) {
+	for range e.in(phases...) {
+		n++
+	}
+	return n
+}
+
+func (e *Endpoint) has(p Phase) bool { return e.count(p) > 0 }
+
+func (e *Endpoint) countServing() int { return e.count(Checking, NotServing, Ready) }

@@ -1,0 +1,129 @@
+package lifecycle
+
+import (
+	"fmt"
+	"time"
+)
+
+// Connected says that the SubConn to an address of s is READY.
+func (e *Endpoint) Connected(s *Subchannel, address int, now time.Time) bool {
+	if !s.connected(now, e.random()) {
+		return false
+	}
+	s.attempt.won(address)
+	s.conn.requests = e.requests.limit
+	if e.outage != nil {
+		e.outage.sinceUp = 0
+	}
+	e.decide(Decision{Kind: Opened, ID: s.id, Reason: s.openedFor})
+	e.next.Connected = append(e.next.Connected, s)
+	return true
+}
+
+// Failed says that the SubConn to an address of s failed to connect, and why. gRPC backs off
+// now, and tells of the end of that as of a loss: see BackoffOver.
+func (e *Endpoint) Failed(s *Subchannel, address int, cause string) bool {
+	if s.phase != Connecting {
+		return false
+	}
+	e.decideFailed(s, address, cause)
+	if over, _ := s.attempt.ended(address, addressBackoff); over && s.failed() {
+		e.countFailure(s)
+	}
+	return true
+}
+
+// BackoffOver says that a SubConn is IDLE. It is false if that was not for the end of its
+// backoff: then it is Lost.
+func (e *Endpoint) BackoffOver(s *Subchannel, address int) bool {
+	over := s.attempt.backoffOver(address)
+	if over && !s.attempt.any(addressBackoff) {
+		s.backoffOver()
+	}
+	return over
+}
+
+// An End is what is known of a connection that has ended.
+type End struct {
+	InFlight int    // RPCs
+	Answered bool   // the server answered one, or said that it took one
+	Final    bool   // the server said, without an error, how many RPCs it took
+	Took     int    // so many
+	GoAway   string // the GOAWAY in words; empty if there was none
+	Cause    string // why it ended, if it flapped
+}
+
+// Lost says that the connection of s ended, or an attempt without backoff. It reports whether
+// it flapped: ended too early to count as a success.
+func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (flapped bool) {
+	if s.phase == Connecting {
+		return e.lostConnecting(s, address, end, now)
+	}
+	if !s.Connected() || address != s.attempt.connected {
+		return false
+	}
+	served := s.Serves()
+	s.conn.facts.Answered = end.Answered
+	flapped = served && now.Before(s.conn.provenAt(e.settings))
+	e.requests.ended(end)
+	if served {
+		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit
+		e.decideLost(s, end, now)
+	}
+	s.lost()
+	if s.phase == Closed {
+		e.close(s, false)
+		return false
+	}
+	s.mayRedial = !flapped || e.outage == nil // once, as a plain channel would
+	if flapped {
+		e.countFlap(s, now)
+		e.decideFailed(s, address, end.Cause)
+		// The server can be reached: an RPC that comes may try at once.
+		e.outage.sinceUp = 0
+	}
+	if end.InFlight == 0 {
+		e.lostUnused()
+	}
+	return flapped
+}
+
+// lostConnecting is Lost for an attempt. gRPC skips READY if a connection ends at once.
+func (e *Endpoint) lostConnecting(s *Subchannel, address int, end End, now time.Time) (flapped bool) {
+	over, failed := s.attempt.ended(address, addressIdle)
+	switch {
+	case !over:
+		return false
+	case failed:
+		if s.failed() {
+			e.countFailure(s)
+		}
+		return false
+	}
+	s.lost()
+	s.mayRedial = false
+	e.countFlap(s, now)
+	e.decideFailed(s, address, end.Cause)
+	return true
+}
+
+// countFlap counts a failure after which gRPC does not back off: the endpoint does.
+func (e *Endpoint) countFlap(s *Subchannel, now time.Time) {
+	if e.countFailure(s) {
+		e.outage.noneUntil = now.Add(flapBackoff(e.outage.failures, e.random()))
+	}
+}
+
+// decideLost says why the connection of s is gone.
+func (e *Endpoint) decideLost(s *Subchannel, end End, now time.Time) {
+	how := "lost its connection"
+	s.openedFor = ReasonLost
+	if s.limitEnded {
+		how, s.openedFor = "carried as many RPCs as the server takes on a connection", ReasonRequests
+	}
+	text := fmt.Sprintf("subchannel %d %s, after %v", s.id, how, ago(s.conn.since, now))
+	if end.GoAway != "" {
+		text += ": " + end.GoAway
+	}
+	e.decide(Decision{Kind: Lost, ID: s.id, Reason: s.openedFor, Text: text})
+}

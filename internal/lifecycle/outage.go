@@ -1,0 +1,121 @@
+package lifecycle
+
+import (
+	"slices"
+	"time"
+)
+
+// An outage lasts from the first failed attempt of an endpoint to the first connection that
+// proves itself. While it lasts one attempt is made at a time, and the backoff is that of one
+// subchannel, the probe: each further subchannel would start a backoff of its own, and
+// sixteen of them would dial a dead server sixteen times as often as one.
+type outage struct {
+	failures  int         // of the probe, in a row; at least 1
+	probe     *Subchannel // nil until one is chosen
+	attempt   *Subchannel // that was dialled last
+	sinceUp   int         // failures since a connection was last made
+	noneUntil time.Time   // no attempt before, where gRPC's backoff does not hold
+}
+
+// countFailure reports whether s is the probe: attempts of other subchannels that began before the
+// first failure was known do not lengthen the backoff.
+func (e *Endpoint) countFailure(s *Subchannel) bool {
+	e.clearSuspicion()
+	e.decide(Decision{Kind: AttemptFailed, ID: s.id, Reason: s.openedFor, Renewal: s.renewal()})
+	if e.outage == nil {
+		e.outage = new(outage)
+	}
+	o := e.outage
+	if o.probe == nil {
+		o.probe = s
+	}
+	if o.probe != s {
+		return false
+	}
+	o.failures++
+	o.sinceUp++
+	for _, s := range e.subchannels { // connections from before the failure prove nothing
+		if s.Connected() {
+			s.conn.afterFlap = false
+		}
+	}
+	return true
+}
+
+// startAttempts dials what may be dialled now.
+func (e *Endpoint) startAttempts() {
+	e.endOutage()
+	if e.outage == nil {
+		for _, s := range e.subchannels {
+			s.dial(len(e.addresses), e.clock.now)
+		}
+		return
+	}
+	// What began before the first failure does not count: such an attempt may hang, and
+	// would hold up all that come after it for as long.
+	if a := e.outage.attempt; a != nil && a.phase == Connecting {
+		return
+	}
+	if s := e.nextAttempt(); s != nil && s.dial(len(e.addresses), e.clock.now) {
+		e.outage.attempt = s
+	}
+}
+
+// nextAttempt returns what may be dialled during an outage: a subchannel that lost a good connection,
+// else the probe when its backoff is over. A probe in Backoff waits for gRPC; one that is
+// connected has yet to prove itself.
+func (e *Endpoint) nextAttempt() *Subchannel {
+	o := e.outage
+	if i := slices.IndexFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Idle && s.mayRedial }); i >= 0 {
+		return e.subchannels[i]
+	}
+	if !e.clock.reached(o.noneUntil) {
+		return nil
+	}
+	if o.probe == nil {
+		if i := slices.IndexFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Idle }); i >= 0 {
+			o.probe = e.subchannels[i]
+		}
+	}
+	return o.probe
+}
+
+// endOutage ends it when a connection made since the last failure has proved itself, or when
+// all have and nothing is left to attempt.
+func (e *Endpoint) endOutage() {
+	if e.outage == nil {
+		return
+	}
+	proven, since := 0, false
+	for _, s := range e.subchannels {
+		if s.Serves() && e.clock.reached(s.conn.provenAt(e.settings)) {
+			proven++
+			since = since || s.conn.afterFlap
+		}
+	}
+	if since || proven > 0 && proven == len(e.subchannels) {
+		e.outage = nil
+	}
+}
+
+// allowAttempt allows one attempt now, because an RPC or ClientConn.Connect asks for it; the
+// backoff begins anew.
+func (e *Endpoint) allowAttempt() {
+	if o := e.outage; o != nil {
+		o.noneUntil, o.failures = time.Time{}, min(o.failures, 1)
+	}
+}
+
+// roundFailed reports that the endpoint has nothing and little to hope for: all attempts
+// failed or led to a server that does not serve, or the probe failed twice while other attempts hang. A
+// connection that was made and soon lost is none of these.
+func (e *Endpoint) roundFailed() bool {
+	sinceUp := 0
+	if e.outage != nil {
+		sinceUp = e.outage.sinceUp
+	}
+	failed := sinceUp > 1 || (sinceUp > 0 || e.has(NotServing)) && !e.pending()
+	return failed && !e.has(Ready)
+}
+
+func (e *Endpoint) pending() bool { return slices.ContainsFunc(e.subchannels, (*Subchannel).Pending) }

@@ -1,0 +1,155 @@
+package lifecycle
+
+import (
+	"slices"
+	"time"
+)
+
+// A Plan is what should be done now. Its fields are carried out in their order.
+type Plan struct {
+	// RequestsLifted says that connections have no request limit any more: RPCs that wait
+	// because of one must find a place before the next publication.
+	RequestsLifted bool
+
+	// Dial is what should connect. It comes before the publication, so that a channel
+	// never looks idle while it has work.
+	Dial []Dial
+
+	// Here the shell publishes the state and the READY subchannels: no picker that gRPC
+	// starts to use from here on has one of those below.
+
+	// Drain are retired connections. No RPC may be started on them any more, and as soon
+	// as none is in flight that is to be observed.
+	Drain []*Subchannel
+
+	// Connected are subchannels that connected: their SubConns to other addresses are to
+	// be shut down.
+	Connected []*Subchannel
+
+	// Close are subchannels whose SubConns are to be shut down. Shut down with an RPC on
+	// its way to a stream, a SubConn would lose that, so they have drained before, or are
+	// closed by force.
+	Close []Closing
+
+	// Resolve asks the resolver for news. It comes last, for that may answer at once.
+	Resolve bool
+
+	Hold      bool      // RPCs for which there is no room should be held: a connection is on its way
+	Watermark int       // plan again when a READY connection carries as many RPCs more than observed; 0 is never
+	Next      time.Time // plan again then; zero is never
+	Ended     bool      // nothing is left of a removed endpoint
+
+	Decisions []Decision // since the last plan, in their order
+}
+
+// A Dial is a SubConn that should connect.
+type Dial struct {
+	*Subchannel
+	Address int
+}
+
+// A Closing is a subchannel that ends.
+type Closing struct {
+	*Subchannel
+	Forced bool // its transport is to be closed, too: gRPC would leave it open
+}
+
+// Done reports whether there is nothing to carry out.
+func (p *Plan) Done() bool { return len(p.Dial)+len(p.Drain)+len(p.Close) == 0 }
+
+// Plan returns what should be done now. It calls for Size subchannels, and one more for each
+// that is due to be replaced, as far as the budget goes; when more than Size are READY, those
+// that are due leave. No subchannel is another one's successor: whichever connects first
+// serves, so nothing is ever closed for a successor that did not come.
+//
+// It is to be called again until Plan.Done: what was carried out may allow more.
+func (e *Endpoint) Plan(now time.Time) Plan {
+	e.clock = clock{now: now}
+	e.checkRequestLimit()
+	size := e.Size()
+	base := e.resize(size)
+	e.markKept()
+	e.closeDrained()
+	e.retireSurplus()
+	for len(e.subchannels) > size+e.renewals() { // to discard one that is due leaves fewer
+		e.discard(e.leastUseful())
+	}
+	e.reassignReasons(size)
+	e.open(size, base)
+	e.startAttempts()
+	e.tryAddresses()
+	switch {
+	case size == 0: // failures of before say nothing when it wakes
+		e.down = false
+		if e.outage != nil {
+			e.outage.sinceUp = 0
+		}
+	case e.roundFailed():
+		e.down = true
+	}
+	e.reportStreamLimit()
+	p := e.next
+	e.next = Plan{}
+	p.Hold, p.Watermark, p.Ended = e.holdsPicks(), e.watermark(), e.ended()
+	if len(e.subchannels) > 0 && e.settings.IdleTimeout > 0 {
+		e.clock.reached(e.demand.window.next)
+	}
+	p.Next = e.clock.next
+	return p
+}
+
+// open makes the subchannels that are missing. An endpoint that drains as many as it may have
+// starts no more renewals, but for one at a time that cannot wait.
+func (e *Endpoint) open(size, base int) {
+	renewals := min(e.renewals(), max(e.urgent(), e.settings.MaxSize-len(e.draining)))
+	for len(e.subchannels) < size+renewals {
+		e.next.Resolve = e.next.Resolve || len(e.subchannels) >= size
+		e.subchannels = append(e.subchannels, &Subchannel{id: e.newID(), openedFor: e.openReason(size, base)})
+	}
+}
+
+func (e *Endpoint) tryAddresses() {
+	for s := range e.in(Connecting) {
+		if s.attempt.more() && e.clock.reached(s.attempt.nextAt) {
+			e.next.Dial = append(e.next.Dial, Dial{s, s.attempt.try(e.clock.now)})
+		}
+	}
+}
+
+// ended reports that nothing is left of a removed endpoint. One that failed is remembered for
+// gRPC's longest backoff: if the resolver lists it and drops it in turn, each time must not
+// begin with a full round of attempts.
+func (e *Endpoint) ended() bool {
+	if !e.removed || len(e.subchannels)+len(e.draining) > 0 {
+		return false
+	}
+	return e.outage == nil || e.clock.reached(e.outage.noneUntil.Add(backoffMax))
+}
+
+// renewals returns how many subchannels are due to be replaced, within the budget.
+func (e *Endpoint) renewals() (n int) {
+	if e.Size() == 0 {
+		return 0
+	}
+	for _, s := range e.subchannels {
+		if e.due(s) {
+			n++
+		}
+	}
+	return min(n, Budget(e.Size()))
+}
+
+// urgent returns how many renewals cannot wait for what drains: of a connection that is not
+// well, takes no more, or is to be replaced on request. They are made one at a time.
+func (e *Endpoint) urgent() int {
+	for s := range e.serving() {
+		if s.conn.suspect || s.recycle || s.phase == NotServing || s.conn.requestsUsed() {
+			return 1
+		}
+	}
+	return 0
+}
+
+func without(list []*Subchannel, s *Subchannel) []*Subchannel {
+	return slices.DeleteFunc(list, func(o *Subchannel) bool { return o == s })
+}

@@ -1,0 +1,88 @@
+package lifecycle
+
+import (
+	"slices"
+	"time"
+)
+
+// A requestLimit is what an endpoint knows of a server that ends each connection after the
+// same number of RPCs: nginx does, by keepalive_requests, and refuses what comes behind.
+// Two ends in a row that agree on the number make it a limit for connections that are made
+// from then on: they carry no more, and are renewed when they have carried these. The server
+// says GOAWAY at that very RPC; where it does not, there is no such limit.
+//
+//	none ── two ends agree ──▶ limit ── a connection that carried as many is not ended ──▶ none
+type requestLimit struct {
+	limit int // RPCs; 0 is none
+	last  int // that the server took on the connection that it ended last
+}
+
+// leastRequestLimit is the smallest number that makes a limit: connections that a restart
+// ends when they are young may have carried equally few.
+const leastRequestLimit = 8
+
+// endsWithin is how long the server may take to end a connection that carried as many.
+const endsWithin = 250 * time.Millisecond
+
+// ended says how the server ended a connection.
+func (r *requestLimit) ended(end End) {
+	switch {
+	case !end.Final:
+		return
+	case end.Took >= leastRequestLimit && end.Took == r.last:
+		r.limit = end.Took
+	case end.Took > r.limit:
+		r.limit = 0
+	}
+	r.last = end.Took
+}
+
+// RequestLimit returns how many RPCs may start on the connection in all; 0 is any number.
+func (s *Subchannel) RequestLimit() int {
+	if s.conn == nil {
+		return 0
+	}
+	return s.conn.requests
+}
+
+// requestsUsed reports whether as many RPCs have started.
+func (c *connection) requestsUsed() bool { return !c.reachedAt.IsZero() }
+
+// checkRequestLimit ends the limit if a connection refutes it: the server does not end it in
+// time. RPCs may wait for that.
+func (e *Endpoint) checkRequestLimit() {
+	for s := range e.Subchannels() {
+		c := s.conn
+		if c == nil || e.requests.limit == 0 || c.facts.GoAway {
+			continue
+		}
+		switch {
+		case c.facts.RequestsUsed && !c.requestsUsed():
+			c.reachedAt = e.clock.now
+			e.clock.reached(c.reachedAt.Add(endsWithin))
+		case !c.requestsUsed() || !e.clock.reached(c.reachedAt.Add(endsWithin)):
+		case c.facts.RequestsUsed:
+			e.liftRequestLimit()
+		default: // some that started got no stream, and do not count
+			c.reachedAt = time.Time{}
+		}
+	}
+}
+
+// refuteDrained ends the limit if a connection that carried as many RPCs has drained without
+// a GOAWAY.
+func (e *Endpoint) refuteDrained(s *Subchannel) {
+	if c := s.conn; e.requests.limit > 0 && !c.facts.GoAway && (c.requestsUsed() || c.facts.RequestsUsed) {
+		e.liftRequestLimit()
+	}
+}
+
+func (e *Endpoint) liftRequestLimit() {
+	e.requests = requestLimit{}
+	for _, s := range slices.Concat(e.subchannels, e.draining) {
+		if s.conn != nil {
+			s.conn.requests, s.conn.reachedAt = 0, time.Time{}
+		}
+	}
+	e.next.RequestsLifted = true
+}

@@ -1,0 +1,192 @@
+package lifecycle
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Guards: requestLimit.ended.
+func TestTwoEndsThatAgreeMakeALimit(t *testing.T) {
+	final := func(took int) End { return End{Final: true, Took: took} }
+	for _, c := range []struct {
+		name string
+		ends []End
+		want int
+	}{
+		{"one end", []End{final(1000)}, 0},
+		{"two that agree", []End{final(1000), final(1000)}, 1000},
+		{"two that do not", []End{final(1000), final(999)}, 0},
+		{"three of which the last two do", []End{final(10), final(1000), final(1000)}, 1000},
+		{"two that agree, with another between them", []End{final(1000), final(10), final(1000)}, 0},
+		{"no end by the server", []End{final(1000), {Took: 1000}}, 0},
+		{"that changes nothing", []End{final(1000), {}, final(1000)}, 1000},
+		{"too few to tell from a restart", []End{final(7), final(7)}, 0},
+		{"just enough", []End{final(8), final(8)}, 8},
+		{"fewer refute nothing", []End{final(1000), final(1000), final(10)}, 1000},
+		{"more refute it", []End{final(1000), final(1000), final(1001)}, 0},
+		{"another limit", []End{final(1000), final(1000), final(2000), final(2000)}, 2000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var r requestLimit
+			for _, end := range c.ends {
+				r.ended(end)
+			}
+			assert.Equal(t, c.want, r.limit)
+		})
+	}
+}
+
+// learned is a pool of two whose server ends connections after 100 RPCs, as it has learned.
+// Both are connected since.
+func learned(t *testing.T) (*story, *Subchannel) {
+	s := tell(t, "size=2")
+	s.connect()
+	s.pass(time.Minute)
+	for range 2 {
+		for _, sub := range s.subchannels {
+			s.facts[sub].Answered = true
+			s.end(sub, End{Final: true, Took: 100})
+		}
+		s.settle()
+		s.connect()
+	}
+	for _, sub := range s.subchannels {
+		require.Equal(t, 100, sub.RequestLimit())
+	}
+	s.said = nil
+	return s, s.subchannels[0]
+}
+
+// Guards: `s.conn.requests = e.requests.limit` in Endpoint.Connected.
+func TestALimitHoldsForConnectionsThatAreMadeFromThenOn(t *testing.T) {
+	s := tell(t, "size=2")
+	s.connect()
+	s.pass(time.Minute)
+	first, second := s.subchannels[0], s.subchannels[1]
+	for range 2 {
+		s.facts[first].Answered = true
+		s.end(first, End{Final: true, Took: 100})
+		s.settle()
+		s.connect()
+	}
+	require.Equal(t, 100, first.RequestLimit())
+	require.Zero(t, second.RequestLimit())
+}
+
+// Guards: `s.conn.requestsUsed()` in Endpoint.due.
+func TestAConnectionThatCarriedAsManyIsRenewed(t *testing.T) {
+	s, used := learned(t)
+	s.facts[used].RequestsUsed = true
+	s.settle()
+	s.want(Connecting, 1)
+	require.Equal(t, ReasonRequests, s.those(Connecting)[0].openedFor)
+	require.True(t, s.did.Hold, "RPCs may wait for it")
+	s.connect()
+	require.Equal(t, Draining, used.phase)
+	s.want(Ready, 2)
+}
+
+// Guards: `c.facts.GoAway` in checkRequestLimit.
+func TestALimitStaysWhereTheServerSaysGOAWAY(t *testing.T) {
+	s, used := learned(t)
+	s.facts[used].RequestsUsed = true
+	s.settle()
+	s.facts[used].GoAway = true
+	s.pass(time.Hour)
+	require.False(t, s.did.RequestsLifted)
+	require.Equal(t, 100, s.requests.limit)
+}
+
+// Guards: endsWithin, and that checkRequestLimit waits for it.
+func TestAUsedConnectionThatIsNotEndedRefutesTheLimit(t *testing.T) {
+	s, used := learned(t)
+	s.facts[used].RequestsUsed = true
+	s.settle()
+	require.Equal(t, endsWithin, s.did.Next.Sub(s.now))
+	s.pass(endsWithin - 1)
+	require.False(t, s.did.RequestsLifted)
+	s.pass(1)
+	require.True(t, s.did.RequestsLifted)
+	for sub := range s.Subchannels() {
+		require.Zero(t, sub.RequestLimit())
+		require.False(t, sub.Connected() && sub.conn.requestsUsed())
+	}
+}
+
+// Guards: e.Subchannels in checkRequestLimit: those that drain, too.
+func TestAUsedConnectionThatDrainsRefutesTheLimitInTime(t *testing.T) {
+	s, used := learned(t)
+	s.facts[used].RequestsUsed = true
+	s.settle()
+	s.connect()
+	require.Equal(t, Draining, used.phase)
+	s.pass(endsWithin)
+	require.True(t, s.did.RequestsLifted)
+	require.Zero(t, used.RequestLimit())
+}
+
+// Guards: the default of checkRequestLimit: some RPCs that started got no stream, and do not
+// count.
+func TestAConnectionOnWhichStartsWereTakenBackIsUsedNoMore(t *testing.T) {
+	s, used := learned(t)
+	s.facts[used].RequestsUsed = true
+	s.settle()
+	s.facts[used].RequestsUsed = false
+	s.pass(endsWithin)
+	require.False(t, s.did.RequestsLifted)
+	require.Equal(t, 100, s.requests.limit)
+	s.want(Ready, 2)
+	require.Len(t, s.subchannels, 2, "no renewal is called for")
+}
+
+// Guards: refuteDrained.
+func TestAUsedConnectionThatHasDrainedWithoutGOAWAYRefutesTheLimit(t *testing.T) {
+	for _, goAway := range []bool{false, true} {
+		s, used := learned(t)
+		s.facts[used].RequestsUsed = true
+		s.settle()
+		s.connect()
+		s.facts[used].GoAway = goAway
+		s.finish()
+		require.Equal(t, Closed, used.phase)
+		require.Equal(t, !goAway, s.did.RequestsLifted)
+		require.Equal(t, goAway, s.requests.limit > 0)
+	}
+}
+
+// Guards: the condition in refuteDrained.
+func TestADrainedConnectionThatCarriedLessRefutesNothing(t *testing.T) {
+	s, sub := learned(t)
+	sub.recycle = true
+	s.settle()
+	s.connect()
+	require.Equal(t, Draining, sub.phase)
+	s.finish()
+	require.False(t, s.did.RequestsLifted)
+	require.Equal(t, 100, s.requests.limit)
+}
+
+// Guards: `end.Final` and `end.Took >= e.requests.limit` in Endpoint.Lost.
+func TestAConnectionThatTheServerEndsEarlierIsLost(t *testing.T) {
+	s, sub := learned(t)
+	s.facts[sub].Answered = true
+	s.end(sub, End{GoAway: "GOAWAY, code: INTERNAL_ERROR", Took: 100})
+	require.Equal(t, ReasonLost, sub.openedFor, "by an error")
+	s.settle()
+	s.connect()
+	s.facts[sub].Answered = true
+	s.end(sub, End{Final: true, Took: 99})
+	require.Equal(t, ReasonLost, sub.openedFor)
+	s.settle()
+	s.connect()
+	s.words()
+	s.facts[sub].Answered = true
+	s.end(sub, End{Final: true, Took: 100})
+	s.settle()
+	require.Equal(t, []string{"subchannel 1 carried as many RPCs as the server takes on a connection, after 0s"}, s.words())
+	require.Equal(t, ReasonRequests, sub.openedFor)
+	require.True(t, s.did.Hold, "a connection is on its way")
+}

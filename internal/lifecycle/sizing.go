@@ -1,0 +1,118 @@
+package lifecycle
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/grpc-subpool/subpool/config"
+)
+
+// Budget returns how many connections of an endpoint of this size may be under way at once
+// to replace older ones, for whatever reason.
+func Budget(size int) int { return max(1, size/10) }
+
+// headroom is how much more than the demand an endpoint is made to carry, so that it grows
+// before it is full.
+const headroom = 1.25
+
+// sizing is what the size depends on beside the demand.
+type sizing struct {
+	previous window // sizes that other settings called for
+	last     int    // the size of the last plan
+	shrinkBy int    // subchannels that leave for the endpoint shrinks, in this plan
+	surplus  Reason // why they do
+}
+
+// sizeFor returns how many subchannels demand RPCs in flight call for. limit is the server's
+// own limit of streams per connection; a limit of 0 is no reason to grow.
+func sizeFor(s config.Config, demand, limit int) int {
+	size := min(demand, 1) // one RPC never calls for more
+	if perSubchannel := min(s.TargetStreams, limit); perSubchannel > 0 && demand > 1 {
+		size = int(math.Ceil(headroom * float64(demand) / float64(perSubchannel)))
+	}
+	return min(max(size, s.MinSize), s.MaxSize)
+}
+
+// outgrows returns the smallest demand that calls for more than size subchannels, or 0 if
+// none does.
+func outgrows(s config.Config, size, limit int) int {
+	perSubchannel := min(s.TargetStreams, limit)
+	if size >= s.MaxSize || perSubchannel == 0 {
+		return 0
+	}
+	return max(min(size, 1), int(float64(size)*float64(perSubchannel)/headroom)) + 1
+}
+
+// Size returns how many subchannels should serve.
+func (e *Endpoint) Size() int {
+	if e.removed {
+		return 0
+	}
+	n := max(sizeFor(e.settings, e.demand.window.peak(), e.streamLimit.perConnection), e.sizing.previous.peak())
+	if n == 0 && e.active {
+		return 1
+	}
+	return n
+}
+
+// calledFor returns the size that the present part of the window calls for.
+func (e *Endpoint) calledFor() int {
+	return sizeFor(e.settings, e.demand.window.peaks[0], e.streamLimit.perConnection)
+}
+
+// resize takes the size of this plan. Up to base subchannels are opened to start, more for
+// growth.
+func (e *Endpoint) resize(size int) (base int) {
+	z := &e.sizing
+	last := z.last
+	z.last, z.shrinkBy, base = size, max(0, last-size), max(last, e.settings.MinSize, 1)
+	switch {
+	case e.removed:
+		z.surplus = ReasonRemoved
+	case last > e.settings.MaxSize:
+		z.surplus = ReasonSettings
+	default:
+		z.surplus = ReasonShrink
+	}
+	if size != last {
+		e.decideSize(last, size, base)
+	}
+	return base
+}
+
+// markKept says which connections are replaced when they are unused: those that would stay if
+// the endpoint shrank to what the present part of the window calls for. Those above it are
+// closed when the window has passed.
+func (e *Endpoint) markKept() {
+	size, called := e.Size(), e.calledFor()
+	if e.active && !e.Used() {
+		called = max(called, 1) // that one stays for as long as other endpoints are used
+	}
+	connected := slices.Collect(e.serving())
+	for _, s := range connected {
+		s.conn.keep = true
+	}
+	// One whose successor has come stays among them, so that it is the one to leave.
+	n := called + max(0, len(connected)-size)
+	if size <= called || n >= len(connected) {
+		return
+	}
+	slices.SortStableFunc(connected, func(a, b *Subchannel) int {
+		return cmp.Or(trueFirst(a.well(), b.well()), e.expiresFirst(b, a))
+	})
+	for _, s := range connected[n:] {
+		s.conn.keep = false
+	}
+}
+
+// watermark returns how many more RPCs in flight on one connection may matter, 0 if no number
+// does: because the endpoint should grow, or because the window has not seen as many yet.
+// While no connection gets so many more, all of them together do not get enough.
+func (e *Endpoint) watermark() int {
+	ready, most := e.count(Ready), outgrows(e.settings, e.calledFor(), e.streamLimit.perConnection)
+	if e.removed || ready == 0 || most == 0 {
+		return 0
+	}
+	return max(1, (most-e.demand.now+ready-1)/ready)
+}

@@ -1,0 +1,206 @@
+package lifecycle
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What is known of the limit on each connection makes the endpoint's.
+//
+// Guards: Endpoint.learnStreamLimit and connection.usable.
+func TestTheLimitForSizingIsTheSmallestThatCarriesSomething(t *testing.T) {
+	type conn struct {
+		first, now int
+		health     bool
+	}
+	for _, c := range []struct {
+		name  string
+		conns []conn
+		limit int
+		none  bool
+	}{
+		{"none known", []conn{{-1, -1, false}}, NoLimit, false},
+		{"one", []conn{{50, 50, false}}, 50, false},
+		{"the smallest", []conn{{50, 50, false}, {20, 20, false}, {-1, -1, false}}, 20, false},
+		{"lowered", []conn{{50, 5, false}}, 50, false},
+		{"raised", []conn{{50, 70, false}}, 70, false},
+		{"less the health checking", []conn{{50, 50, true}}, 49, false},
+		{"no limit, with health checking", []conn{{NoLimit, NoLimit, true}}, NoLimit, false},
+		{"nothing on one", []conn{{50, 0, false}, {80, 80, false}}, 80, false},
+		{"nothing on all", []conn{{50, 0, false}, {1, 0, true}}, NoLimit, true},
+		{"one, and health checking", []conn{{1, 1, true}}, 1, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := tell(t, "size="+string(rune('0'+len(c.conns))))
+			s.connect()
+			for i, conn := range c.conns {
+				if sub := s.subchannels[i]; conn.first >= 0 {
+					s.facts[sub].HealthStream = conn.health
+					s.allow(sub, conn.first)
+					s.allow(sub, conn.now)
+				}
+			}
+			s.Sample(0, s.now)
+			require.Equal(t, c.limit, s.streamLimit.perConnection)
+			require.Equal(t, c.none, s.streamLimit.none)
+		})
+	}
+}
+
+// A proxy may have sent its own SETTINGS before.
+//
+// Guards: `if f.LimitStated` in Endpoint.Observe.
+func TestALimitThatIsStatedLateIsTheServers(t *testing.T) {
+	s := tell(t, "size=1")
+	s.connect()
+	sub := s.subchannels[0]
+	s.facts[sub].Limit = 3
+	s.settle()
+	require.Equal(t, 3, sub.StreamLimit(), "it holds")
+	require.Equal(t, NoLimit, s.streamLimit.perConnection, "it is not what the endpoint is sized by")
+	s.allow(sub, 10)
+	s.settle()
+	require.Equal(t, 10, s.streamLimit.perConnection)
+}
+
+// Or the endpoint would shrink just when the server is overloaded, or grow for what more
+// connections would not carry.
+//
+// Guards: `!e.streamLimit.none` in learnStreamLimit, and `if e.streamLimit.none` in Sample.
+func TestAServerThatAllowsNothingNowIsSizedAsBefore(t *testing.T) {
+	s := tell(t, "minSize=1")
+	s.connect()
+	s.allow(s.subchannels[0], 50)
+	s.settle()
+	s.allow(s.subchannels[0], 0)
+	s.held = 1000
+	s.settle()
+	require.Equal(t, 50, s.streamLimit.perConnection)
+	require.Equal(t, 1, s.Size())
+	s.allow(s.subchannels[0], 50)
+	s.settle()
+	require.Equal(t, 4, s.Size())
+}
+
+// Guards: `&& connected` in learnStreamLimit.
+func TestNothingConnectedIsNotNothingAllowed(t *testing.T) {
+	s := tell(t, "minSize=1")
+	s.held = 100
+	s.settle()
+	require.Equal(t, 2, s.Size())
+}
+
+// RPCs wait outside only for what will come.
+//
+// Guards: `room+1 >= most` in Endpoint.canGrow.
+func TestAnEndpointHoldsOnlyIfItWouldGrow(t *testing.T) {
+	s := tell(t, "minSize=1 maxSize=4")
+	s.connect()
+	require.False(t, s.did.Hold, "without a limit no connection is ever full")
+	s.allow(s.subchannels[0], 50)
+	s.settle()
+	require.True(t, s.did.Hold)
+	s.allow(s.subchannels[0], 5) // five RPCs and one are no reason to grow
+	s.settle()
+	require.False(t, s.did.Hold)
+}
+
+// Guards: longestHold, and `e.clock.reached` in Endpoint.roomIsComing.
+func TestRPCsAreHeldForASecondAtMost(t *testing.T) {
+	s := tell(t, "minSize=1 maxSize=2")
+	s.connect()
+	s.allow(s.subchannels[0], 10)
+	s.held = 11
+	s.settle()
+	s.held = 0
+	s.want(Connecting, 1)
+	require.True(t, s.did.Hold)
+	require.Equal(t, longestHold, s.did.Next.Sub(s.now))
+	s.pass(longestHold - 1)
+	require.True(t, s.did.Hold)
+	s.pass(1)
+	require.False(t, s.did.Hold)
+}
+
+// Guards: `any && e.outage == nil` in roomIsComing, and the same in canGrow.
+func TestNoRPCIsHeldForAnAttemptThatFails(t *testing.T) {
+	s := tell(t, "minSize=1 maxSize=4")
+	s.connect()
+	s.allow(s.subchannels[0], 10)
+	s.held = 9
+	s.settle()
+	s.held = 0
+	s.want(Connecting, 1)
+	require.True(t, s.did.Hold)
+	s.refuse()
+	require.False(t, s.did.Hold)
+	s.endBackoff()
+	s.want(Connecting, 1)
+	require.False(t, s.did.Hold)
+}
+
+// Guards: `!e.has(Backoff)` in Endpoint.canGrow: the outage is over, the backoff of one is not.
+func TestNoRPCIsHeldWhileASubchannelBacksOff(t *testing.T) {
+	s := tell(t, "minSize=5 maxSize=8")
+	s.fail(s.subchannels[4])
+	s.all(Connecting, func(sub *Subchannel) { s.rise(sub); s.allow(sub, 10) })
+	s.pass(ProvenAfter)
+	s.want(Ready, 4)
+	require.Zero(t, s.Failures())
+	require.False(t, s.did.Hold, "one of five is missing already")
+	s.endBackoff()
+	require.True(t, s.did.Hold, "it is on its way")
+}
+
+// Guards: `s.renewal() && s.openedFor != ReasonRequests` in roomIsComing.
+func TestARenewalIsNoReasonToHoldRPCs(t *testing.T) {
+	s := tell(t, "size=2 maxLifetime=1h")
+	s.connect()
+	s.allow(s.subchannels[0], 10)
+	s.pass(time.Hour)
+	s.want(Connecting, 1)
+	require.False(t, s.did.Hold)
+}
+
+// Guards: `!e.removed` in Endpoint.holdsPicks.
+func TestARemovedEndpointHoldsNothing(t *testing.T) {
+	s := tell(t, "minSize=1 maxSize=4")
+	s.connect()
+	s.allow(s.subchannels[0], 50)
+	s.SetRemoved(true)
+	s.settle()
+	require.False(t, s.did.Hold)
+}
+
+// Guards: reportEvery, and `least == l.reported` in reportStreamLimit.
+func TestAnotherLimitIsToldOnceASecondAtMost(t *testing.T) {
+	s := tell(t, "size=2")
+	s.connect()
+	limit, known := s.StreamLimit()
+	require.Equal(t, NoLimit, limit)
+	require.True(t, known)
+	s.words()
+	s.allow(s.subchannels[1], 50)
+	s.settle()
+	require.Equal(t, []string{"streams that the server allows on a connection: none→50"}, s.words())
+	limit, _ = s.StreamLimit()
+	require.Equal(t, 50, limit)
+	for n := range 100 {
+		s.allow(s.subchannels[1], n)
+		s.pass(time.Millisecond)
+	}
+	require.Empty(t, s.words())
+	s.pass(s.did.Next.Sub(s.now))
+	require.Equal(t, []string{"streams that the server allows on a connection: 50→99"}, s.words())
+
+	s.pass(time.Second)
+	s.allow(s.subchannels[1], NoLimit)
+	s.settle()
+	require.Equal(t, []string{"streams that the server allows on a connection: 99→none"}, s.words())
+	s.cut()
+	limit, known = s.StreamLimit()
+	require.Equal(t, NoLimit, limit)
+	require.True(t, known, "a connection was there")
+}

@@ -1,0 +1,159 @@
+package lifecycle
+
+import (
+	"slices"
+	"time"
+)
+
+// ID is the number of a subchannel in its channel, in the order in which they were made.
+type ID int
+
+// Phase is where a subchannel stands in its life.
+type Phase uint8
+
+// The phases of a subchannel. See [Subchannel] for the ways between them.
+const (
+	Idle       Phase = iota // neither connected nor connecting
+	Connecting              // an attempt is under way
+	Backoff                 // the attempt failed, gRPC's backoff runs
+	Checking                // connected; its health is not known yet
+	NotServing              // connected; the server says that it does not serve
+	Ready                   // connected and healthy
+	Draining                // retired, finishes the RPCs in flight
+	Closed                  // its SubConns are to be shut down
+	Phases                  // how many there are
+)
+
+func (p Phase) String() string {
+	return [Phases]string{"idle", "connecting", "backoff", "checking", "not_serving", "ready", "draining", "closed"}[p]
+}
+
+// A Subchannel is one duplicate of its endpoint.
+//
+//	Idle                         dial ─▶ Connecting
+//	Connecting              connected ─▶ Checking
+//	                           failed ─▶ Backoff
+//	                             lost ─▶ Idle (gRPC skips READY where a connection ends at once)
+//	Backoff               backoffOver ─▶ Idle
+//	Checking, NotServing,    healthIs ─▶ one of these three
+//	Ready                        lost ─▶ Idle
+//	                           retire ─▶ Draining
+//	Draining            drained, lost ─▶ Closed
+//	Idle, Connecting,          retire ─▶ Closed
+//	Backoff
+//
+// An event that does not fit the phase is late: it tells of an attempt or a connection that
+// is no more, and changes nothing.
+type Subchannel struct {
+	id         ID
+	phase      Phase
+	openedFor  Reason        // of its connection, or of the next one
+	recycle    bool          // it is to be replaced on request; until it dials again
+	mayRedial  bool          // Idle: it may try once, be there an outage or not
+	limitEnded bool          // until the next connection: the server ended the last one at the request limit
+	dialled    time.Time     // when the last attempt began
+	attempt    happyEyeballs // the last one
+	conn       *connection   // Checking, NotServing, Ready and Draining; else nil
+}
+
+// A connection is what is known of one connection. It is dropped with it.
+type connection struct {
+	since      time.Time
+	lastUse    time.Time // to within a sample; to be made counts as use
+	jitter     float64   // 0 to 1, drawn once: see lifetime
+	afterFlap  bool      // made after the endpoint's last failure
+	suspect    bool      // picked only if no other can be: see Endpoint.suspect
+	keep       bool      // replaced when unused: see Endpoint.markKept
+	facts      Facts     // as last observed
+	limit      int       // the most streams that the server ever allowed here; -1 until it states a limit
+	requests   int       // RPCs that may start here in all; 0 is any number
+	reachedAt  time.Time // when these were seen to have started; or zero
+	drainingAt time.Time // Draining: since when
+	retiredFor Reason    // Draining
+}
+
+// ID returns the number of the subchannel.
+func (s *Subchannel) ID() ID { return s.id }
+
+// Phase returns where the subchannel stands.
+func (s *Subchannel) Phase() Phase { return s.phase }
+
+// Connected reports whether the subchannel has a connection.
+func (s *Subchannel) Connected() bool { return s.conn != nil }
+
+// Since returns when the connection was made; zero if there is none.
+func (s *Subchannel) Since() (at time.Time) {
+	if s.conn != nil {
+		at = s.conn.since
+	}
+	return at
+}
+
+// Pending reports that a connection may be READY soon: it is being made, or its health is
+// not known yet.
+func (s *Subchannel) Pending() bool { return s.phase == Connecting || s.phase == Checking }
+
+// Address returns the address of the connection.
+func (s *Subchannel) Address() int { return s.attempt.connected }
+
+// Serves reports whether the connection is in service: connected and not retired.
+func (s *Subchannel) Serves() bool {
+	return s.phase == Checking || s.phase == NotServing || s.phase == Ready
+}
+
+// well reports that the subchannel is READY, and that nothing is held against it.
+func (s *Subchannel) well() bool { return s.phase == Ready && !s.conn.suspect && !s.recycle }
+
+func (s *Subchannel) dial(addresses int, now time.Time) bool {
+	if !s.move(Connecting, Idle) {
+		return false
+	}
+	s.mayRedial, s.recycle, s.dialled = false, false, now
+	s.attempt.begin(addresses)
+	return true
+}
+
+func (s *Subchannel) failed() bool      { return s.move(Backoff, Connecting) }
+func (s *Subchannel) backoffOver() bool { return s.move(Idle, Backoff) }
+
+// connected starts a connection.
+func (s *Subchannel) connected(now time.Time, jitter float64) bool {
+	if !s.move(Checking, Connecting) {
+		return false
+	}
+	s.limitEnded = false
+	s.conn = &connection{since: now, lastUse: now, jitter: jitter, afterFlap: true, limit: -1, facts: Facts{Limit: NoLimit}}
+	return true
+}
+
+// healthIs takes what is known of the health. It reports whether that is another than before.
+func (s *Subchannel) healthIs(h Health) (changed bool) {
+	return s.Serves() && s.move([...]Phase{Checking, Ready, NotServing}[h], Checking, NotServing, Ready)
+}
+
+// lost ends a connection, or an attempt that was lost as soon as it succeeded: gRPC then
+// skips READY.
+func (s *Subchannel) lost() bool {
+	if !s.move(Closed, Draining) && !s.move(Idle, Checking, NotServing, Ready, Connecting) {
+		return false
+	}
+	s.conn = nil
+	return true
+}
+
+// retire takes the subchannel out of service: at once, or if it is connected once its RPCs
+// have ended.
+func (s *Subchannel) retire() bool {
+	return s.move(Draining, Checking, NotServing, Ready) || s.move(Closed, Idle, Connecting, Backoff)
+}
+
+func (s *Subchannel) drained() bool { return s.move(Closed, Draining) }
+
+// move reports whether the phase is another one now.
+func (s *Subchannel) move(to Phase, from ...Phase) bool {
+	if s.phase == to || !slices.Contains(from, s.phase) {
+		return false
+	}
+	s.phase = to
+	return true
+}
