@@ -1,6 +1,7 @@
 package worlds
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -8,7 +9,7 @@ import (
 // happen lets the events happen, in their order.
 func (s *stage) happen(start time.Time, done <-chan struct{}) {
 	events := slices.Clone(s.events)
-	slices.SortStableFunc(events, func(a, b Event) int { return int(a.At - b.At) })
+	slices.SortStableFunc(events, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
 	for _, e := range events {
 		select {
 		case <-done:

@@ -1,6 +1,7 @@
 package worlds
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,7 +52,8 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	leaks := slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.Leaked > 0 }) && w.limited()
 	loses := func(p *figures) bool { return w.held(f)+1 < scaled(p, w.held(p)) }
 	lost := w.hopeless() || leaks || slices.ContainsFunc(plain, func(p figures) bool { return loses(&p) }) // what waits here
-	if d, k := f.slowest, time.Duration(most(func(f *figures) int { return int(f.slowest) })); !lost && d > k+m.slowest {
+	slowest := func(a, b figures) int { return cmp.Compare(a.slowest, b.slowest) }
+	if d, k := f.slowest, slices.MaxFunc(plain, slowest).slowest; !lost && d > k+m.slowest {
 		say("slowest: %v, plain %v, margin %v", d, k, m.slowest)
 	}
 	if n, k := f.dials, most(func(f *figures) int { return f.dials }); n > k+m.dials {
