@@ -3,6 +3,7 @@ package resolver_test
 import (
 	"context"
 	"errors"
+	"math"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -284,7 +285,7 @@ func TestASizeThatTheInnerResolverGivesCounts(t *testing.T) {
 // Guards: member.NewAddress; the embedded channel's would go past the policy.
 func TestResolversThatWereWrittenLongAgoWork(t *testing.T) {
 	story(t, "subpool:///a?size=3", func(t *testing.T, c client) {
-		//lint:ignore SA1019 old resolvers call it
+		//nolint:staticcheck // old resolvers call it
 		c.a.CC().NewAddress([]grpcresolver.Address{{Addr: "x:1"}})
 		require.NoError(t, c.call())
 		require.Equal(t, 3, c.Open())
@@ -293,7 +294,7 @@ func TestResolversThatWereWrittenLongAgoWork(t *testing.T) {
 
 // Too small takes the stamp away, too large is the most.
 func TestASizeIsAnyNumberThatMakesSense(t *testing.T) {
-	for given, want := range map[int]int{-1: 0, 0: 0, 1: 1, 1024: 1024, 1025: 1024, 1 << 40: 1024} {
+	for given, want := range map[int]int{-1: 0, 0: 0, 1: 1, 1024: 1024, 1025: 1024, math.MaxInt: 1024} {
 		n, ok := resolver.Size(resolver.WithSize(grpcresolver.Endpoint{}, given))
 		require.Equal(t, want, n)
 		require.Equal(t, want > 0, ok)
