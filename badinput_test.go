@@ -75,7 +75,7 @@ func TestABadTargetFailsTheFirstRPCAsTheTableSays(t *testing.T) {
 func TestABadTargetFailsDialAsTheTableSays(t *testing.T) {
 	for target, message := range badInput(t, true) {
 		t.Run(target, func(t *testing.T) {
-			//lint:ignore SA1019 users still call it, so it must work
+			//nolint:staticcheck // users still call it, so it must work
 			_, err := grpc.Dial(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
 			require.ErrorContains(t, err, message)
 		})

@@ -59,7 +59,7 @@ func TestTenThousandRPCsOverSixConnections(t *testing.T) {
 		return grpc.NewClient("passthrough:///"+s.Addr(), s.DialOptions(harness.Policy(`{"size":6}`), opts...)...)
 	}
 	dial := func(s *harness.Server, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
-		//lint:ignore SA1019 users still call it, so it must work
+		//nolint:staticcheck // users still call it, so it must work
 		return grpc.Dial(s.Addr(), s.DialOptions(harness.Policy(`{"size":6}`), opts...)...)
 	}
 	for _, c := range []struct {

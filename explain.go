@@ -70,7 +70,7 @@ func policyOf(input string) (json.RawMessage, error) {
 		return nil, nil
 	}
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(js, &fields); err != nil {
+	if json.Unmarshal(js, &fields) != nil {
 		return js, nil // settings.Parse says what is wrong
 	}
 	isServiceConfig := false

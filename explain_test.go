@@ -99,7 +99,7 @@ func TestExplainRefusesWhatIsNotOurs(t *testing.T) {
 		`{"methodConfig":[]}`:                                         `subpool: loadBalancingConfig does not name subpool`,
 		`[{"subpool":{"size":8}}]`:                                    `subpool: settings: array, must be a JSON object`,
 		`dns:///svc:443`:                                              `subpool: target "dns:///svc:443": must begin with subpool:///`,
-		` {"size":8`:                                                  `subpool: settings: unexpected end of JSON input`,
+		"\t{\"size\":8":                                               `subpool: settings: unexpected end of JSON input`,
 		``:                                                            `subpool: target "": must begin with subpool:///`,
 	} {
 		_, err := subpool.Explain(input)

@@ -8,7 +8,7 @@ import (
 	"github.com/grpc-subpool/subpool/resolver"
 )
 
-func init() {
+func init() { //nolint:gochecknoinits // the blank import is how a policy is chosen in gRPC
 	grpcbalancer.Register(balancer.NewBuilder())
 	grpcresolver.Register(resolver.NewBuilder())
 }

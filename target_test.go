@@ -92,7 +92,7 @@ func TestATargetsNameIsVerified(t *testing.T) {
 
 func TestDialTakesATargetToo(t *testing.T) {
 	s := harness.Start(t, harness.Options{TCP: true})
-	//lint:ignore SA1019 users still call it, so it must work
+	//nolint:staticcheck // users still call it, so it must work
 	cc, err := grpc.Dial("subpool:///localhost:"+port(s)+"?size=3", grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
 	defer cc.Close()

@@ -48,13 +48,12 @@ func TestAnEndpointIsKnownByItsAddresses(t *testing.T) {
 type remark struct{}
 
 func remarked(a resolver.Address, what string) resolver.Address {
-	//lint:ignore SA1019 it is how gRPC's xDS policies remark on addresses
+	// It is how gRPC's xDS policies remark on addresses.
 	a.BalancerAttributes = attributes.New(remark{}, what)
 	return a
 }
 
 func remarkOf(a resolver.Address) any {
-	//lint:ignore SA1019 see above
 	return a.BalancerAttributes.Value(remark{})
 }
 

@@ -85,7 +85,7 @@ func TestHostileTextIsInNoHTML(t *testing.T) {
 	var pools []struct{ Target, Error string }
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &pools))
 	assert.Equal(t, []struct{ Target, Error string }{{hostile, hostile}}, pools)
-	assert.True(t, before == ask(page.Handler(), "GET", "/").Body.String(), "the document is the same, whatever pools there are")
+	assert.Equal(t, before, ask(page.Handler(), "GET", "/").Body.String(), "the document is the same, whatever pools there are")
 }
 
 func TestEveryAnswerHasSafeHeaders(t *testing.T) {

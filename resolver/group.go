@@ -90,7 +90,7 @@ func (g *group) publishLocked() error {
 		if m.state == nil && m.err == nil {
 			return balancer.ErrBadResolverState
 		}
-		if m.err != nil && m.err != errNoAddresses {
+		if m.err != nil && !errors.Is(m.err, errNoAddresses) {
 			why = m.err
 		}
 	}
@@ -222,9 +222,9 @@ func withPolicy(js, ours string) (merged string, named bool, err error) {
 func endpointsOf(addresses []resolver.Address) []resolver.Endpoint {
 	endpoints := make([]resolver.Endpoint, 0, len(addresses))
 	for _, a := range addresses {
-		//lint:ignore SA1019 old resolvers set it, and gRPC moves it so
+		// Old resolvers set it, and gRPC moves it so.
 		e := resolver.Endpoint{Attributes: a.BalancerAttributes}
-		a.BalancerAttributes = nil //lint:ignore SA1019 as above
+		a.BalancerAttributes = nil
 		e.Addresses = []resolver.Address{a}
 		endpoints = append(endpoints, e)
 	}

@@ -38,7 +38,7 @@ func actFour(ctx context.Context, period time.Duration) error {
 		began := time.Now()
 		var all sync.WaitGroup
 		for i := range callers {
-			all.Go(func() {
+			all.Go(func() { //nolint:contextcheck // what is under way when ctx ends may end by itself
 				for ctx.Err() == nil {
 					if float64(i) >= tide(time.Since(began), period) {
 						time.Sleep(workTime)

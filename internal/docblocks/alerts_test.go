@@ -63,7 +63,7 @@ func TestAlertsAreAboutMetricsThatExist(t *testing.T) {
 		metrics++
 		for _, l := range label.FindAllStringSubmatch(selector, -1) {
 			require.Contains(t, strings.Join(d.Labels, " "), strings.Replace(l[1], "_", ".", 1), n)
-			for _, value := range strings.Split(l[2], "|") {
+			for value := range strings.SplitSeq(l[2], "|") {
 				require.Contains(t, valuesOf(t, d.Name, l[1]), "`"+value+"`", n)
 			}
 		}

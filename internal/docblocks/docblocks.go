@@ -82,13 +82,15 @@ func (s Scope) program(text string) string {
 			fmt.Fprintf(&head, "import %s %q\n", name, path)
 		}
 	}
+	var used strings.Builder
 	for _, names := range declared.FindAllStringSubmatch(body, -1) {
-		for _, name := range strings.Split(names[1], ", ") {
+		for name := range strings.SplitSeq(names[1], ", ") {
 			if name != "_" {
-				body += "_ = " + name + "\n"
+				used.WriteString("_ = " + name + "\n")
 			}
 		}
 	}
+	body += used.String()
 	if !strings.Contains(body, "\nfunc ") && !strings.HasPrefix(strings.TrimSpace(body), "func ") {
 		body = "func block(" + s.Params + ") {\n" + body + "}\n"
 	}

@@ -57,7 +57,7 @@ func TestJSONInTheDocsIsTaken(t *testing.T) {
 	for _, file := range Files(t, root) {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		for _, line := range strings.Split(string(text), "\n") {
+		for line := range strings.SplitSeq(string(text), "\n") {
 			for _, js := range regexp.MustCompile("`(\\{\"[^`]*)`").FindAllStringSubmatch(line, -1) {
 				if strings.HasPrefix(line, "| `{") || strings.Contains(js[1], "channelPool") || !json.Valid([]byte(js[1])) {
 					continue // `{"size":N}` has no number

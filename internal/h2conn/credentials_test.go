@@ -34,11 +34,9 @@ func TestAnAddressGetsAnObserverOnlyWhereItMust(t *testing.T) {
 	o, addr := NewObserver(nil), resolver.Address{Addr: "a:1"}
 	var opts balancer.NewSubConnOptions
 	require.Equal(t, addr, Wrap(o, &opts, balancer.BuildOptions{DialCreds: insecure.NewCredentials()}, addr))
-	//lint:ignore SA1019 it is the option
 	require.NotNil(t, opts.CredsBundle)
 	opts = balancer.NewSubConnOptions{}
 	require.NotEqual(t, addr, Wrap(o, &opts, balancer.BuildOptions{DialCreds: Credentials(insecure.NewCredentials())}, addr))
-	//lint:ignore SA1019 it is the option
 	require.Nil(t, opts.CredsBundle)
 	require.Equal(t, addr, Wrap(o, &opts, balancer.BuildOptions{}, addr))
 }

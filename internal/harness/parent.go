@@ -124,7 +124,7 @@ func (cc parentClientConn) NewSubConn(addrs []resolver.Address, opts balancer.Ne
 		return nil, errors.New("harness: no SubConn")
 	}
 	if cc.policy.deaf.Load() {
-		//lint:ignore SA1019 so does grpc once it is removed
+		// So does grpc once it is removed.
 		opts.CredsBundle = nil
 	}
 	if listener := opts.StateListener; listener != nil { // older policies have none
@@ -135,7 +135,6 @@ func (cc parentClientConn) NewSubConn(addrs []resolver.Address, opts balancer.Ne
 			listener(st)
 		}
 	}
-	//lint:ignore SA1019 it is the only way to a SubConn
 	return cc.ClientConn.NewSubConn(addrs, opts)
 }
 

@@ -110,7 +110,7 @@ func (o Options) listen(t testing.TB) net.Listener {
 	network, address := "tcp", "127.0.0.1:0"
 	switch {
 	case o.Unix:
-		dir, err := os.MkdirTemp("", "") // t.TempDir may be too long for a socket
+		dir, err := os.MkdirTemp("", "") //nolint:usetesting // t.TempDir may be too long for a socket
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = os.RemoveAll(dir) })
 		network, address = "unix", filepath.Join(dir, "server.sock")

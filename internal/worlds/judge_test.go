@@ -79,8 +79,8 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 	for i := range plain {
 		least = min(least, plain[i].good())
 	}
-	comparable := w.pause() == 0 && w.few() == 0 && !w.refuses(f)
-	if n := f.good(); w.closed() && comparable && least >= sensible && n < least*4/5 {
+	alike := w.pause() == 0 && w.few() == 0 && !w.refuses(f)
+	if n := f.good(); w.closed() && alike && least >= sensible && n < least*4/5 {
 		say("throughput: %d RPCs in all, plain %d", n, least)
 	}
 	// Callers that all call at once make dips of their own, in which none waits.
@@ -89,7 +89,7 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 		waited = waited || f.slowest > plain[i].slowest+50*time.Millisecond
 	}
 	// An RPC may wait one handshake longer where a connection ends.
-	if n := w.unexcused(f, plain); n > int(w.handshake()/window)+1 && comparable && waited {
+	if n := w.unexcused(f, plain); n > int(w.handshake()/window)+1 && alike && waited {
 		say("throughput: %d windows of %v are low, and not with plain channels", n, window)
 	}
 	return worse

@@ -113,7 +113,7 @@ func (e Event) story() string {
 	return fmt.Sprintf("At %v %s", e.At, what)
 }
 
-func (c Callers) story() string {
+func (c *Callers) story() string {
 	var b strings.Builder
 	say := func(is bool, format string, args ...any) {
 		if is {
