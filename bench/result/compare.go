@@ -3,6 +3,7 @@ package result
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -89,9 +90,6 @@ func compareVerdicts(w io.Writer, old, r *Result) {
 
 // String is like "2 CPUs, linux/amd64, go1.26.8, grpc v1.85.0".
 func (m Machine) String() string {
-	text := fmt.Sprintf("%d CPUs, %s, %s", m.CPUs, m.Platform, m.Go)
-	for _, v := range m.Versions {
-		text += ", " + v
-	}
-	return text
+	cpus := fmt.Sprintf("%d CPUs", m.CPUs)
+	return strings.Join(append([]string{cpus, m.Platform, m.Go}, m.Versions...), ", ")
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 )
 
 // A Result is one run.
@@ -111,15 +112,16 @@ func (t *Table) Sum(row, column, metric string) Stat {
 // Line is a row's first metric in short.
 func (t *Table) Line(row string) string {
 	m := t.Metrics[0]
-	line := fmt.Sprintf("%s, %s %s, %s:", t.Name, t.RowName, row, m.Name)
+	var line strings.Builder
+	fmt.Fprintf(&line, "%s, %s %s, %s:", t.Name, t.RowName, row, m.Name)
 	for _, c := range t.Columns {
 		text := "–"
 		if s := StatOf(t.Values(row, c, m.Name)); s.N > 0 {
 			text = number(s.Median)
 		}
-		line += fmt.Sprintf("  %s %s", c, text)
+		fmt.Fprintf(&line, "  %s %s", c, text)
 	}
-	return line
+	return line.String()
 }
 
 // RowRatio is of one row to another in the same slices.

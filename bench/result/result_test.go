@@ -3,7 +3,6 @@ package result
 import (
 	"bytes"
 	"encoding/xml"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -128,7 +127,7 @@ func TestPlotsAreWellFormed(t *testing.T) {
 				break
 			}
 		}
-		require.True(t, errors.Is(err, io.EOF), "%s: %v", name, err)
+		require.ErrorIs(t, err, io.EOF, name)
 	}
 	lines, err := os.ReadFile(filepath.Join(dir, "speed-rpcs.svg"))
 	require.NoError(t, err)

@@ -41,7 +41,7 @@ func (s *service) FullDuplexCall(stream grpc.BidiStreamingServer[grpc_testing.St
 	}
 	for {
 		if _, err := stream.Recv(); err != nil {
-			return nil // the client has ended it, or is gone
+			return nil //nolint:nilerr // the client has ended it, or is gone
 		}
 		if err := stream.Send(&grpc_testing.StreamingOutputCallResponse{}); err != nil {
 			return err

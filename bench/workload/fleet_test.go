@@ -50,7 +50,7 @@ func TestTheSimulationAgreesWithExplain(t *testing.T) {
 // the simulation lasts, which must make as many dials.
 func TestTheSimulationDialsAsOftenAsRealPools(t *testing.T) {
 	const clients = 20
-	var real int
+	var dialed int
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
 		for range clients {
@@ -61,11 +61,11 @@ func TestTheSimulationDialsAsOftenAsRealPools(t *testing.T) {
 		first := s.Dials()
 		require.Equal(t, 4*clients, first)
 		time.Sleep(fleetEnds - time.Minute)
-		real = s.Dials() - first
+		dialed = s.Dials() - first
 	})
 	o := simulation{clients: clients, size: 4, maxLifetime: 10 * time.Minute, jitter: 0.5, before: 1, after: 1}.run(fixed())
 	simulated := o.mean * (fleetEnds - time.Minute).Seconds()
-	t.Log(real, simulated)
+	t.Log(dialed, simulated)
 	// About 2,240, and chance alone makes two of these differ by 13 (one standard deviation).
-	require.InDelta(t, simulated, real, 80)
+	require.InDelta(t, simulated, dialed, 80)
 }
