@@ -66,7 +66,7 @@ func (p *pool) connectLocked(s *subchannel, address int) error {
 			StateListener: func(st balancer.SubConnState) { p.subConnChanged(s, address, sub, st) },
 		}
 		addr := h2conn.Wrap(sub.observer, &opts, p.opts, sub.addr)
-		//lint:ignore SA1019 it is the only way to a SubConn; deprecated are several addresses
+		// Deprecated are several addresses, and no other way leads to a SubConn.
 		sc, err := p.cc.NewSubConn([]resolver.Address{addr}, opts)
 		if err != nil {
 			return err

@@ -129,7 +129,7 @@ func TestHeldRPCsAreNotCountedAgainWhereStartsWereTakenBack(t *testing.T) {
 
 // Guards: `u.since.Store(int64(at))` and `u.received.Store(received + 1)` in unanswered.add.
 func TestAConnectionIsUnansweredFromTheFirstToTheLastOfItsRPCs(t *testing.T) {
-	at := func(d time.Duration) time.Time { return start.Add(d) }
+	at := start.Add
 	u := unanswered{connected: start}
 	require.False(t, u.add(0, at(0), time.Second))
 	require.False(t, u.add(0, at(999*time.Millisecond), time.Second))

@@ -139,12 +139,12 @@ func aggregate(endpoints []*endpoint) connectivity.State {
 // errorLocked says why no connection is READY. The causes go in as text: a status among them
 // would make gRPC end wait-for-ready RPCs too.
 func (p *pool) errorLocked() error {
-	connection, resolver := p.failure.connection, p.failure.resolver
+	connection, resolver := fmt.Sprint(p.failure.connection), fmt.Sprint(p.failure.resolver)
 	switch {
-	case connection == nil || !p.hasEndpointLocked():
-		return fmt.Errorf("subpool: %s: last resolver error: %v", p.target, resolver)
-	case resolver == nil:
-		return fmt.Errorf("subpool: %s: last connection error: %v", p.target, connection)
+	case p.failure.connection == nil || !p.hasEndpointLocked():
+		return fmt.Errorf("subpool: %s: last resolver error: %s", p.target, resolver)
+	case p.failure.resolver == nil:
+		return fmt.Errorf("subpool: %s: last connection error: %s", p.target, connection)
 	}
-	return fmt.Errorf("subpool: %s: last connection error: %v; last resolver error: %v", p.target, connection, resolver)
+	return fmt.Errorf("subpool: %s: last connection error: %s; last resolver error: %s", p.target, connection, resolver)
 }

@@ -28,7 +28,7 @@ func TestUnusedConnectionsWithinMinSizeAreRefreshed(t *testing.T) {
 // The connections that the last idleTimeout called for stay for a while, but those that are
 // to stay for good are never silent for idleTimeout.
 //
-// Guards: `s.conn.keep = true` in lifecycle.Endpoint.markKept, and `false`: a connection that
+// Guards: `s.conn.refreshIdle = true` in lifecycle.Endpoint.markRefreshIdle, and `false`: a connection that
 // will be closed is not replaced before.
 func TestUnusedConnectionsWithinMinSizeAreRefreshedThoughThePoolWasLargerOfLate(t *testing.T) {
 	const settings = `{"minSize":2,"maxSize":8,"targetStreams":10,"idleTimeout":"240s","maxLifetime":"0s"}`

@@ -23,7 +23,7 @@ const (
 
 // Config is the settings of one pool. Sizes count subchannels per endpoint. In
 // a Config made by hand zero is zero: start from [Default].
-type Config struct {
+type Config struct { //nolint:recvcheck // UnmarshalJSON writes; all else is called of values
 	// MinSize is the number of subchannels always kept open, 0 to MaxSize;
 	// 1 by default. With 0 the pool is idle when it is not used.
 	MinSize int `json:"minSize"`

@@ -98,6 +98,7 @@ func TestASettingOutOfItsBoundsIsWrittenAsItIs(t *testing.T) {
 func TestTheDefaultsAreWrittenOut(t *testing.T) {
 	js, err := json.Marshal(config.Default())
 	require.NoError(t, err)
+	//nolint:testifylint // the order counts
 	require.Equal(t, `{"minSize":1,"maxSize":4,"targetStreams":100,"picker":"least_in_flight",`+
 		`"idleTimeout":"4m0s","maxLifetime":"1h0m0s","lifetimeJitter":0.25,"drainTimeout":"0s",`+
 		`"unresponsiveTimeout":"0s","resolveInterval":"0s"}`, string(js))

@@ -39,7 +39,7 @@ func ExampleHandle_Recycle() {
 		log.Fatal(err)
 	}
 
-	var handle inspect.Handle = subpool.Pools()[0]
+	var handle inspect.Handle = subpool.Pools()[0] //nolint:staticcheck // the type is what the example is about
 	handle.Recycle()
 	for ctx.Err() == nil {
 		if pool, ok := handle.Snapshot(); ok && pool.Totals.Retired["recycle"] == 1 {

@@ -65,8 +65,8 @@ func TestAQuotationIsAWholePartOfItsFile(t *testing.T) {
 func TestTheLifecyclePageShowsEachPhase(t *testing.T) {
 	page := read(t, "docs/lifecycle.md")
 	for phase := range lifecycle.Phases {
-		require.True(t, strings.Contains(page, fmt.Sprintf("\n    %v --> ", phase)), "the drawing lacks %v", phase)
-		require.True(t, strings.Contains(page, fmt.Sprintf("\n| `%v` | ", phase)), "the table lacks %v", phase)
+		require.Contains(t, page, fmt.Sprintf("\n    %v --> ", phase), "the drawing lacks %v", phase)
+		require.Contains(t, page, fmt.Sprintf("\n| `%v` | ", phase), "the table lacks %v", phase)
 	}
 	for _, arrow := range regexp.MustCompile(`(?m)^    (\w+|\[\*\]) --> (\w+|\[\*\])`).FindAllStringSubmatch(page, -1) {
 		for _, phase := range arrow[1:] {

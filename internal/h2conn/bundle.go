@@ -24,7 +24,7 @@ func Wrap(o *Observer, opts *balancer.NewSubConnOptions, build balancer.BuildOpt
 		addr.Attributes = addr.Attributes.WithValue(observerKey{}, o)
 	default:
 		b.transport = wrap(b.transport, o)
-		//lint:ignore SA1019 there is no other way for a policy
+		// It is deprecated, and there is no other way for a policy.
 		opts.CredsBundle = b
 	}
 	return addr

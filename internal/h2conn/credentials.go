@@ -28,7 +28,7 @@ func wrap(creds credentials.TransportCredentials, o *Observer) credentials.Trans
 
 func isWrapping(creds credentials.TransportCredentials) bool {
 	_, ok := creds.(interface {
-		observerOf(context.Context) *Observer
+		observerOf(ctx context.Context) *Observer
 	})
 	return ok
 }

@@ -36,12 +36,16 @@ func readyReaderOf(conn net.Conn) readyReader {
 		return r
 	}
 	// Only these: what has encrypted the connection may show its raw SyscallConn.
-	switch conn.(type) {
-	case *net.TCPConn, *net.UnixConn:
+	var sys syscall.Conn
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		sys = c
+	case *net.UnixConn:
+		sys = c
 	default:
 		return nil
 	}
-	raw, err := conn.(syscall.Conn).SyscallConn()
+	raw, err := sys.SyscallConn()
 	if err != nil || !canReadRaw {
 		return nil
 	}

@@ -1,6 +1,9 @@
 package h2conn
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 // canReadRaw is where gRPC reads in this way, too.
 const canReadRaw = true
@@ -12,4 +15,4 @@ func readRaw(fd uintptr, p []byte) (int, error) {
 	return max(n, 0), err
 }
 
-func wouldBlock(err error) bool { return err == syscall.EAGAIN }
+func wouldBlock(err error) bool { return errors.Is(err, syscall.EAGAIN) }

@@ -2,6 +2,7 @@ package h2conn
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -121,7 +122,7 @@ func FuzzReadOnReady(f *testing.F) {
 		var got []byte
 		for {
 			buf, n, err := r.ReadOnReady(int(piece)+1, pool)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			require.NoError(t, err)

@@ -101,7 +101,6 @@ func (e *Endpoint) lostConnecting(s *Subchannel, address int, end End, now time.
 		return false
 	}
 	s.lost()
-	s.mayRedial = false
 	e.countFlap(s, now)
 	e.decideFailed(s, address, end.Cause)
 	return true

@@ -133,7 +133,7 @@ func parseSettings(t *testing.T, s config.Config, text string) config.Config {
 	numbers := map[string][]*int{
 		"size": {&s.MinSize, &s.MaxSize}, "minSize": {&s.MinSize}, "maxSize": {&s.MaxSize}, "targetStreams": {&s.TargetStreams},
 	}
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		name, value, _ := strings.Cut(word, "=")
 		var err error
 		switch {

@@ -56,7 +56,7 @@ func (e *Endpoint) due(s *Subchannel) bool {
 	if s.conn.suspect || s.recycle || s.conn.requestsUsed() {
 		return true
 	}
-	at, expires := s.conn.expiry(e.settings, s.conn.keep)
+	at, expires := s.conn.expiry(e.settings, s.conn.refreshIdle)
 	return expires && e.clock.reached(at)
 }
 

@@ -95,7 +95,7 @@ func TestTheBackoffOfAFlapIsGRPCsDefault(t *testing.T) {
 	assert.Equal(t, 1200*time.Millisecond, flapBackoff(1, 1))
 }
 
-// Guards: connection.idleAt, and `keep` in Endpoint.due.
+// Guards: connection.idleAt, and `refreshIdle` in Endpoint.due.
 func TestAnUnusedConnectionIsDueBeforeItWasSilentForIdleTimeout(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -115,7 +115,7 @@ func TestAnUnusedConnectionIsDueBeforeItWasSilentForIdleTimeout(t *testing.T) {
 				settings: config.Config{IdleTimeout: 16 * time.Second, LifetimeJitter: 0.5},
 				clock:    clock{now: start.Add(c.at)},
 			}
-			s := &Subchannel{phase: Ready, conn: &connection{since: start.Add(-time.Hour), lastUse: start, jitter: c.jitter, keep: c.keep}}
+			s := &Subchannel{phase: Ready, conn: &connection{since: start.Add(-time.Hour), lastUse: start, jitter: c.jitter, refreshIdle: c.keep}}
 			assert.Equal(t, c.want, e.due(s))
 		})
 	}

@@ -56,11 +56,12 @@ func (e *Endpoint) Observe(s *Subchannel, f Facts, now time.Time) {
 }
 
 func (e *Endpoint) observeHealth(s *Subchannel, h Health) {
-	changed := s.healthIs(h)
-	switch {
-	case h == HealthNotServing:
+	s.healthIs(h)
+	switch h {
+	case HealthUnknown:
+	case HealthNotServing:
 		e.clearSuspicion() // it may be the successor
-	case h == HealthServing && changed:
+	case HealthServing:
 		e.down = false
 	}
 }

@@ -68,7 +68,7 @@ func (e *Endpoint) Plan(now time.Time) Plan {
 	e.checkRequestLimit()
 	size := e.Size()
 	base := e.resize(size)
-	e.markKept()
+	e.markRefreshIdle()
 	e.closeDrained()
 	e.retireSurplus()
 	for len(e.subchannels) > size+e.renewals() { // to discard one that is due leaves fewer

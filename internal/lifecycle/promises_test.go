@@ -21,13 +21,11 @@ func (p *promises) expect() {
 
 // planned holds a plan against the promises.
 func (p *promises) planned(plan Plan) {
-	size, ready, all, v := p.Size(), p.count(Ready), len(p.subchannels), p.Snapshot().Budget
+	size, ready, all := p.Size(), p.count(Ready), len(p.subchannels)
 	p.must(ready >= min(p.wasReady, size), "READY falls from %d to %d, below the size %d", p.wasReady, ready, size)
 	p.must(ready <= size, "%d are READY of %d", ready, size)
 	p.must(all >= size, "%d subchannels of %d", all, size)
 	p.must(all <= size+Budget(size), "%d subchannels are more than the size %d and the budget", all, size)
-	most := p.settings.MaxSize + Budget(size) + v.Draining
-	p.must(v.Connections <= most, "%d connections are more than maxSize, budget and those that drain, %d", v.Connections, most)
 	p.mustAttempt(plan)
 	p.mustTell(plan)
 	p.mustList(plan)
@@ -94,6 +92,8 @@ func (p *promises) check() {
 	if len(p.draining) == 0 {
 		p.dropped, p.maxSize = 0, p.settings.MaxSize
 	}
+	b := p.Snapshot().Budget
+	p.must(b.MostConnections == p.settings.MaxSize+Budget(size)+len(p.draining) && b.Connections <= b.MostConnections, "%+v", b)
 	suspects := 0
 	for sub := range p.Subchannels() {
 		p.must(!p.did.RequestsLifted || sub.RequestLimit() == 0, "a limit that is lifted holds somewhere")

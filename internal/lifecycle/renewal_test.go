@@ -171,7 +171,7 @@ func (s *story) silent() (d []time.Duration) {
 	return d
 }
 
-// Guards: `a.well()` in Endpoint.markKept: connections whose server does not serve would be
+// Guards: `a.well()` in Endpoint.markRefreshIdle: connections whose server does not serve would be
 // refreshed instead of those whose server does.
 func TestOfWhatMinSizeCallsForThoseThatServeAreRefreshedFirst(t *testing.T) {
 	s := tell(t, "minSize=2 maxSize=4 targetStreams=10 idleTimeout=160s")
@@ -202,11 +202,11 @@ func TestOfWhatMinSizeCallsForThoseThatAreNotRecycledAreRefreshed(t *testing.T) 
 	s.facts[recycled].Started++ // used last
 	recycled.recycle = true
 	s.settle()
-	require.False(t, recycled.conn.keep)
-	require.True(t, other.conn.keep)
+	require.False(t, recycled.conn.refreshIdle)
+	require.True(t, other.conn.refreshIdle)
 }
 
-// Guards: `max(called, 1)` in Endpoint.markKept.
+// Guards: `max(called, 1)` in Endpoint.markRefreshIdle.
 func TestTheOneThatStaysWhileOtherEndpointsAreUsedIsRefreshed(t *testing.T) {
 	s := tell(t, "minSize=0 idleTimeout=160s")
 	s.connect()
@@ -217,7 +217,7 @@ func TestTheOneThatStaysWhileOtherEndpointsAreUsedIsRefreshed(t *testing.T) {
 	}
 }
 
-// Guards: `s.conn.keep = false` in Endpoint.markKept.
+// Guards: `s.conn.refreshIdle = false` in Endpoint.markRefreshIdle.
 func TestWhatWillBeClosedWhenTheWindowHasPassedIsNotRefreshed(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4 targetStreams=10 idleTimeout=160s")
 	s.held = 30

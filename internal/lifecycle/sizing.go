@@ -81,17 +81,17 @@ func (e *Endpoint) resize(size int) (base int) {
 	return base
 }
 
-// markKept says which connections are replaced when they are unused: those that would stay if
+// markRefreshIdle says which connections are replaced when they are unused: those that would stay if
 // the endpoint shrank to what the present part of the window calls for. Those above it are
 // closed when the window has passed.
-func (e *Endpoint) markKept() {
+func (e *Endpoint) markRefreshIdle() {
 	size, called := e.Size(), e.calledFor()
 	if e.active && !e.Used() {
 		called = max(called, 1) // that one stays for as long as other endpoints are used
 	}
 	connected := slices.Collect(e.serving())
 	for _, s := range connected {
-		s.conn.keep = true
+		s.conn.refreshIdle = true
 	}
 	// One whose successor has come stays among them, so that it is the one to leave.
 	n := called + max(0, len(connected)-size)
@@ -102,7 +102,7 @@ func (e *Endpoint) markKept() {
 		return cmp.Or(trueFirst(a.well(), b.well()), e.expiresFirst(b, a))
 	})
 	for _, s := range connected[n:] {
-		s.conn.keep = false
+		s.conn.refreshIdle = false
 	}
 }
 

@@ -89,16 +89,16 @@ func (e *Endpoint) holdsPicks() bool {
 
 // roomIsComing reports whether all connections that are being made may soon be READY, and
 // there are any. A renewal brings no room, but where the old connection has none.
-func (e *Endpoint) roomIsComing() (any bool) {
+func (e *Endpoint) roomIsComing() (coming bool) {
 	for _, s := range e.subchannels {
 		if !s.Pending() || s.renewal() && s.openedFor != ReasonRequests {
 			continue
 		}
-		if any = true; e.clock.reached(s.dialled.Add(longestHold)) {
+		if coming = true; e.clock.reached(s.dialled.Add(longestHold)) {
 			return false
 		}
 	}
-	return any && e.outage == nil
+	return coming && e.outage == nil
 }
 
 // canGrow reports whether one RPC more than there is room for makes the endpoint grow.
@@ -108,5 +108,5 @@ func (e *Endpoint) canGrow() bool {
 	for s := range e.in(Ready) {
 		room += s.StreamLimit()
 	}
-	return most > 0 && room+1 >= most && !e.streamLimit.none && e.outage == nil && !e.has(Backoff)
+	return most > 0 && room+1 >= most && e.outage == nil && !e.has(Backoff)
 }

@@ -30,17 +30,17 @@ func (p Phase) String() string {
 
 // A Subchannel is one duplicate of its endpoint.
 //
-//	Idle                         dial ─▶ Connecting
-//	Connecting              connected ─▶ Checking
+//	Idle:                        dial ─▶ Connecting
+//	Connecting:             connected ─▶ Checking
 //	                           failed ─▶ Backoff
 //	                             lost ─▶ Idle (gRPC skips READY where a connection ends at once)
-//	Backoff               backoffOver ─▶ Idle
+//	Backoff:              backoffOver ─▶ Idle
 //	Checking, NotServing,    healthIs ─▶ one of these three
-//	Ready                        lost ─▶ Idle
+//	Ready:                       lost ─▶ Idle
 //	                           retire ─▶ Draining
-//	Draining            drained, lost ─▶ Closed
+//	Draining:           drained, lost ─▶ Closed
 //	Idle, Connecting,          retire ─▶ Closed
-//	Backoff
+//	Backoff:
 //
 // An event that does not fit the phase is late: it tells of an attempt or a connection that
 // is no more, and changes nothing.
@@ -58,18 +58,18 @@ type Subchannel struct {
 
 // A connection is what is known of one connection. It is dropped with it.
 type connection struct {
-	since      time.Time
-	lastUse    time.Time // to within a sample; to be made counts as use
-	jitter     float64   // 0 to 1, drawn once: see lifetime
-	afterFlap  bool      // made after the endpoint's last failure
-	suspect    bool      // picked only if no other can be: see Endpoint.suspect
-	keep       bool      // replaced when unused: see Endpoint.markKept
-	facts      Facts     // as last observed
-	limit      int       // the most streams that the server ever allowed here; -1 until it states a limit
-	requests   int       // RPCs that may start here in all; 0 is any number
-	reachedAt  time.Time // when these were seen to have started; or zero
-	drainingAt time.Time // Draining: since when
-	retiredFor Reason    // Draining
+	since       time.Time
+	lastUse     time.Time // to within a sample; to be made counts as use
+	jitter      float64   // 0 to 1, drawn once: see lifetime
+	afterFlap   bool      // made after the endpoint's last failure
+	suspect     bool      // picked only if no other can be: see Endpoint.suspect
+	refreshIdle bool      // replaced when unused: see Endpoint.markRefreshIdle
+	facts       Facts     // as last observed
+	limit       int       // the most streams that the server ever allowed here; -1 until it states a limit
+	requests    int       // RPCs that may start here in all; 0 is any number
+	reachedAt   time.Time // when these were seen to have started; or zero
+	drainingAt  time.Time // Draining: since when
+	retiredFor  Reason    // Draining
 }
 
 // ID returns the number of the subchannel.
@@ -121,14 +121,13 @@ func (s *Subchannel) connected(now time.Time, jitter float64) bool {
 	if !s.move(Checking, Connecting) {
 		return false
 	}
-	s.limitEnded = false
 	s.conn = &connection{since: now, lastUse: now, jitter: jitter, afterFlap: true, limit: -1, facts: Facts{Limit: NoLimit}}
 	return true
 }
 
-// healthIs takes what is known of the health. It reports whether that is another than before.
-func (s *Subchannel) healthIs(h Health) (changed bool) {
-	return s.Serves() && s.move([...]Phase{Checking, Ready, NotServing}[h], Checking, NotServing, Ready)
+// healthIs takes what is known of the health.
+func (s *Subchannel) healthIs(h Health) bool {
+	return s.move([...]Phase{HealthUnknown: Checking, HealthServing: Ready, HealthNotServing: NotServing}[h], Checking, NotServing, Ready)
 }
 
 // lost ends a connection, or an attempt that was lost as soon as it succeeded: gRPC then

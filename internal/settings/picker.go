@@ -1,4 +1,3 @@
-// Package settings checks what a setting names against what is registered.
 package settings
 
 import (

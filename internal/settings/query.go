@@ -42,9 +42,9 @@ func ParseQuery(query string) (c config.Config, given []string, err error) {
 // queryValue is the JSON of one value: a number if it looks like one, otherwise
 // a string, so that a field says the same of it as it says of JSON.
 func queryValue(s string) json.RawMessage {
-	if s != "" && strings.Contains("-0123456789", s[:1]) && json.Valid([]byte(s)) {
+	if strings.IndexAny(s, "-0123456789") == 0 && json.Valid([]byte(s)) {
 		return json.RawMessage(s)
 	}
-	js, _ := json.Marshal(s) // a string always can be
+	js, _ := json.Marshal(s) //nolint:errchkjson // a string always can be
 	return js
 }
