@@ -1,10 +1,24 @@
-.PHONY: help test check mutants worlds
+.PHONY: help test lint cover fuzz bench check mutants worlds
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
 
 test: ## run the tests
 	go test ./...
+
+lint: ## let golangci-lint judge all modules, by .golangci.yml
+	bash .ci/lint $$(git ls-files '*go.mod' | xargs -n1 dirname)
+
+cover: ## run the tests, and tell how much of each package they run
+	@set -e; data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; mkdir "$$data/runs"; \
+	go test -count=1 -cover -coverpkg=./... ./... -args -test.gocoverdir="$$data/runs" >"$$data/log" || { cat "$$data/log"; exit 1; }; \
+	go tool covdata percent -i "$$data/runs"
+
+fuzz: ## run each fuzz test for a minute
+	bash .ci/fuzz 1m
+
+bench: ## measure pools side by side with what else a user may pick, in eight minutes
+	cd bench && go run .
 
 check: ## run all that must hold before a change lands
 	bash .ci/run
