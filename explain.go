@@ -71,7 +71,7 @@ func policyOf(input string) (json.RawMessage, error) {
 	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(js, &fields) != nil {
-		return js, nil // settings.Parse says what is wrong
+		return js, nil //nolint:nilerr // settings.Parse says what is wrong
 	}
 	isServiceConfig := false
 	var service struct {

@@ -103,7 +103,7 @@ func (p *lending) get(ctx context.Context) (*channel, error) {
 		return c, nil
 	default:
 	}
-	if c, err := p.open(); c != nil || err != nil { //nolint:contextcheck // a channel outlives the RPC that it is opened for
+	if c, err := p.open(); c != nil || err != nil {
 		return c, err
 	}
 	select {

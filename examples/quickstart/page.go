@@ -38,11 +38,11 @@ func actFour(ctx context.Context, period time.Duration) error {
 		began := time.Now()
 		var all sync.WaitGroup
 		for i := range callers {
-			all.Go(func() { //nolint:contextcheck // what is under way when ctx ends may end by itself
+			all.Go(func() {
 				for ctx.Err() == nil {
 					if float64(i) >= tide(time.Since(began), period) {
 						time.Sleep(workTime)
-					} else if err := l.call(); err != nil {
+					} else if err := l.call(); err != nil { //nolint:contextcheck // what is under way when ctx ends may end by itself
 						l.noteFailure(err)
 					}
 				}

@@ -95,11 +95,12 @@ func TestAnAlertHoldsWhenItShouldAndOnlyThen(t *testing.T) {
 	} {
 		t.Run(c.alert+": "+c.story, func(t *testing.T) {
 			tested[c.alert] = true
-			load := "load 1m\n"
+			var load strings.Builder
+			load.WriteString("load 1m\n")
 			for _, s := range c.series {
-				load += "  " + strings.ReplaceAll(s, "C}", `grpc_target="dns:///a",job="j"}`) + "\n"
+				load.WriteString("  " + strings.ReplaceAll(s, "C}", `grpc_target="dns:///a",job="j"}`) + "\n")
 			}
-			storage := promqltest.LoadedStorage(t, load)
+			storage := promqltest.LoadedStorage(t, load.String())
 			engine := promqltest.NewTestEngine(t, false, 0, 100_000)
 			require.NotEmpty(t, all[c.alert])
 			q, err := engine.NewInstantQuery(context.Background(), storage, promql.NewPrometheusQueryOpts(false, 0), all[c.alert], time.Unix(0, 0).Add(time.Hour))

@@ -17,12 +17,13 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop/grpc_testing"
 
-	_ "github.com/GoogleCloudPlatform/grpc-gcp-go/grpcgcp" // of theirs
+	_ "github.com/GoogleCloudPlatform/grpc-gcp-go/grpcgcp"    // of theirs
+	_ "github.com/processout/grpc-go-pool"                    // of theirs
+	_ "google.golang.org/grpc/examples/helloworld/helloworld" // of theirs
+
 	_ "github.com/grpc-subpool/subpool"
 	"github.com/grpc-subpool/subpool/internal/docblocks"
 	"github.com/grpc-subpool/subpool/internal/harness"
-	_ "github.com/processout/grpc-go-pool"                    // of theirs
-	_ "google.golang.org/grpc/examples/helloworld/helloworld" // of theirs
 )
 
 var theirs = docblocks.Scope{

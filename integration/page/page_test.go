@@ -23,7 +23,7 @@ func TestThePageShowsWhatAPoolIs(t *testing.T) {
 	assert.Equal(t, []string{"11", "18", "25"}, tb.texts("[data-f=id]"))
 	assert.Contains(t, tb.texts(".budget")[0], "connections 3 ≤ 9 (max 8 + budget 1 + draining 0)")
 	assert.Contains(t, tb.texts("dd"), "least_in_flight")
-	assert.Equal(t, true, eval[bool](tb, "document.querySelector('button').hidden"), "read-only")
+	assert.True(t, eval[bool](tb, "document.querySelector('button').hidden"), "read-only")
 	tb.wantQuietConsole()
 }
 

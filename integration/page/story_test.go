@@ -49,7 +49,7 @@ func (s *story) rewind(to, until int) {
 	s.looks, s.until = to, until
 }
 
-var storyBegan = time.Date(2026, 3, 14, 9, 26, 53, 0, time.Local)
+var storyBegan = time.Date(2026, 3, 14, 9, 26, 53, 0, time.Local) //nolint:gosmopolitan // a page shows local time
 
 // risingTide is a pool of 3 to 8 whose load rises, falls, and rises above what eight
 // connections with 100 streams each can carry.
@@ -88,7 +88,8 @@ func risingTide(look int) inspect.Pool {
 
 func tide(look int) int {
 	x := float64(look)
-	base := 330 - 270*math.Cos(x/28) + 260*math.Exp(-math.Pow((x-265)/22, 2))
+	late := (x - 265) / 22
+	base := 330 - 270*math.Cos(x/28) + 260*math.Exp(-late*late)
 	return max(4, int(base+24*math.Sin(x*1.7)+16*math.Sin(x*3.1)))
 }
 

@@ -3,6 +3,7 @@ package proxies
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func (c *channel) dial(ctx context.Context, addr string) (net.Conn, error) {
 func (c *channel) dialled() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.conns[:len(c.conns):len(c.conns)]
+	return slices.Clip(c.conns)
 }
 
 // rpcDeadline is long: an RPC that is late is no failure, one that hangs is.

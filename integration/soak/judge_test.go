@@ -103,7 +103,7 @@ func TestASeedReplaysTheFaults(t *testing.T) {
 		}
 		return events
 	}
-	require.Equal(t, first(1, 2), first(1, 2))
+	require.Equal(t, first(1, 2), first(1, 2)) //nolint:testifylint // it is drawn twice
 	require.NotEqual(t, first(1, 2), first(2, 2))
 	require.NotEqual(t, first(1, 2), first(1, 3))
 	for i, f := range faults {

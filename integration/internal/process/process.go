@@ -30,7 +30,7 @@ func Find(t testing.TB, program, debianPackage string) string {
 // sockets in it, and what a program needs that runs as another user it can reach.
 func Dir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "subpool")
+	dir, err := os.MkdirTemp("", "subpool") //nolint:usetesting // t.TempDir has a long name
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
