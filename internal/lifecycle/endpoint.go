@@ -23,7 +23,6 @@ type Endpoint struct {
 	settings    config.Config
 	addresses   []string      // alternatives that a subchannel may connect to
 	removed     bool          // the resolver does not list it: it only waits for its RPCs to end
-	active      bool          // RPCs were sent of late, here or to another endpoint of the channel
 	down        bool          // a whole round of attempts failed, and none was READY since (gRFC A62)
 	subchannels []*Subchannel // in service or on their way there, oldest first
 	draining    []*Subchannel
@@ -103,7 +102,7 @@ func (e *Endpoint) SetRemoved(removed bool) { e.removed = removed }
 
 // SetActive says whether any endpoint of the channel was used of late: with minSize 0 each
 // keeps a subchannel for as long.
-func (e *Endpoint) SetActive(active bool) { e.active = active }
+func (e *Endpoint) SetActive(active bool) { e.sizing.active = active }
 
 // SetSettings takes settings. These close nothing by themselves: what is too much by them
 // leaves when idleTimeout has passed.

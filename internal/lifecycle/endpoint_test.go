@@ -103,18 +103,18 @@ func TestARemovedEndpointSaysNothingOfItsSize(t *testing.T) {
 	}, s.words())
 }
 
-// Guards: `n == 0 && e.active` in Endpoint.Size.
+// Guards: `n == 0 && e.sizing.active` in Endpoint.Size.
 func TestAnEndpointWithMinSize0KeepsOneSubchannelWhileOthersAreUsed(t *testing.T) {
 	s := tell(t, "minSize=0 maxSize=4 idleTimeout=16s")
 	s.connect()
 	s.pass(time.Hour)
 	s.pass(time.Hour)
 	s.want(Ready, 1)
-	require.True(t, s.active)
+	require.True(t, s.sizing.active)
 	require.False(t, s.Used())
 	s.others = false
 	s.settle()
-	require.False(t, s.active)
+	require.False(t, s.sizing.active)
 	s.want(Draining, 1)
 	s.wantState(StateIdle)
 }

@@ -18,6 +18,7 @@ const headroom = 1.25
 
 // sizing is what the size depends on beside the demand.
 type sizing struct {
+	active   bool   // RPCs were sent of late, here or to another endpoint of the channel
 	previous window // sizes that other settings called for
 	last     int    // the size of the last plan
 	shrinkBy int    // subchannels that leave for the endpoint shrinks, in this plan
@@ -50,7 +51,7 @@ func (e *Endpoint) Size() int {
 		return 0
 	}
 	n := max(sizeFor(e.settings, e.demand.window.peak(), e.streamLimit.perConnection), e.sizing.previous.peak())
-	if n == 0 && e.active {
+	if n == 0 && e.sizing.active {
 		return 1
 	}
 	return n
@@ -86,7 +87,7 @@ func (e *Endpoint) resize(size int) (base int) {
 // closed when the window has passed.
 func (e *Endpoint) markRefreshIdle() {
 	size, called := e.Size(), e.calledFor()
-	if e.active && !e.Used() {
+	if e.sizing.active && !e.Used() {
 		called = max(called, 1) // that one stays for as long as other endpoints are used
 	}
 	connected := slices.Collect(e.serving())
