@@ -25,10 +25,10 @@ type subchannel struct {
 
 // A subConn is the SubConn to one address.
 type subConn struct {
-	sc       balancer.SubConn
-	addr     resolver.Address
-	observer *h2conn.Observer
-	goAways  uint32 // of the endpoint, when it was last dialled
+	sc            balancer.SubConn
+	addr          resolver.Address
+	observer      *h2conn.Observer
+	goAwaysAtDial uint32 // of the endpoint, when it was last dialled
 }
 
 // A connection is all that the shell knows of one connection. It is never used for the next
@@ -41,7 +41,7 @@ type connection struct {
 	unanswered  *unanswered // nil without transport
 	streamLimit int         // that load has
 	observed    int         // RPCs in flight, when it was last observed
-	leftAt      time.Time   // when it got its last RPC; zero while it gets some
+	drainingAt  time.Time   // since when it gets no RPC, by retirement or a GOAWAY; or zero
 }
 
 // connected returns the SubConn of the connection. There must be one.
@@ -55,7 +55,7 @@ func (s *subchannel) inFlight() int {
 	return s.conn.load.InFlight()
 }
 
-// connectedLocked makes what is to be known of a new connection known.
+// connectedLocked gives s its connection: load, listener of the health, and of GOAWAYs.
 func (p *pool) connectedLocked(s *subchannel) {
 	sub := s.connected()
 	c := &connection{
@@ -88,7 +88,7 @@ func (p *pool) lostLocked(s *subchannel, address int, transport *h2conn.Conn, no
 	cause := flapError(transport)
 	end := lifecycle.End{Cause: cause.Error()}
 	if c := s.conn; c != nil {
-		end.InFlight, end.Answered = c.load.InFlight(), c.load.Served()
+		end.InFlight, end.Answered = c.load.InFlight(), c.load.Answered()
 		if g := goAwayOf(transport); g != nil {
 			end.GoAway = g.String()
 			end.Final = !g.Graceful() && g.Code == 0
@@ -175,8 +175,8 @@ func (h *health) took(g h2conn.GoAway) int {
 // unanswered is for how long a connection has answered nothing: since the first of its RPCs
 // that ended so, while not one byte came.
 type unanswered struct {
-	connected time.Time     // by it, a clock that is set does no harm
-	received  atomic.Uint64 // bytes, and one, when that RPC ended; 0 before any
+	connected time.Time     // since counts from it, by the monotonic clock
+	received  atomic.Uint64 // bytes received when that RPC ended, plus 1; 0 is unset
 	since     atomic.Int64  // how long after connected that was
 	tooLong   atomic.Bool
 }

@@ -66,14 +66,14 @@ func (p *pool) connectLocked(s *subchannel, address int) error {
 			StateListener: func(st balancer.SubConnState) { p.subConnChanged(s, address, sub, st) },
 		}
 		addr := h2conn.Wrap(sub.observer, &opts, p.opts, sub.addr)
-		// Deprecated are several addresses, and no other way leads to a SubConn.
+		// Only to pass several addresses is deprecated; there is no other way to a SubConn.
 		sc, err := p.cc.NewSubConn([]resolver.Address{addr}, opts)
 		if err != nil {
 			return err
 		}
 		sub.sc, s.subConns[address] = sc, sub
 	}
-	sub.goAways = s.endpoint.goAways.count.Count()
+	sub.goAwaysAtDial = s.endpoint.goAways.count.Count()
 	sub.sc.Connect()
 	return nil
 }
@@ -82,7 +82,7 @@ func (p *pool) drainLocked(e *endpoint, now time.Time) {
 	for _, d := range e.plan.Drain {
 		s := p.endpoints.byID[d.ID()]
 		s.conn.load.Drain()
-		s.conn.leftAt = time.Now() // to publish may have taken a while; until here it got RPCs
+		s.conn.drainingAt = time.Now() // to publish may have taken a while; until here it got RPCs
 		p.observeLocked(s, now)
 	}
 }

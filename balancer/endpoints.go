@@ -34,7 +34,7 @@ type endpoint struct {
 	subchannels []*subchannel  // that have dialled and are not closed, oldest first
 	plan        lifecycle.Plan // the last one
 	goAways     goAways
-	urgent      int // connections that were retired though as many drained as may
+	urgent      int // connections that were retired though maxSize drained already
 }
 
 func (p *pool) newEndpointLocked(addr resolver.Endpoint) *endpoint {
@@ -115,7 +115,7 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
 }
 
 // list takes the address as the resolver lists it now. The order of its addresses stays:
-// SubConns go by it. What only the policies above read of them is for later dials. Of an
+// SubConns go by it. BalancerAttributes, which only parent policies read, hold from the next dial. Of an
 // endpoint that is listed twice the larger size counts, in any order.
 func (e *endpoint) list(addr resolver.Endpoint, again bool) {
 	addr.Addresses, _ = inOrderOf(e.addr.Addresses, addr.Addresses)

@@ -36,7 +36,7 @@ func (c client) burst(n int) (failed []error) {
 }
 
 // Guards: `call(l.waiters.signals.Demand)` in load.Load.reserveSlow; the demand would not be
-// seen before the next sample. And `n == 0 && e.active` in lifecycle.Endpoint.Size.
+// seen before the next sample. And `n == 0 && e.sizing.active` in lifecycle.Endpoint.Size.
 func TestAPoolGrowsWithItsLoadAndIsIdleAfterIt(t *testing.T) {
 	opts := harness.Options{Handle: taking(10 * time.Millisecond)}
 	const settings = `{"minSize":0,"maxSize":4,"targetStreams":4,"idleTimeout":"10s"}`

@@ -52,7 +52,7 @@ func TestALoadThatNeedsManyConnectionsAtOnceGetsThem(t *testing.T) {
 	})
 }
 
-// Guards: `if e.streamLimit.none` in lifecycle.Endpoint.Sample.
+// Guards: `if e.streamLimit.allZero` in lifecycle.Endpoint.Sample.
 func TestALimitOfNothingIsNoReasonToGrow(t *testing.T) {
 	story(t, `{"minSize":1,"maxSize":4}`, harness.Options{}, func(t *testing.T, c client) {
 		c.Allow(t, 1, 0)
@@ -245,7 +245,7 @@ func TestRPCsQueueWhereTheyWillBeServed(t *testing.T) {
 	})
 }
 
-// Guards: `!e.streamLimit.none` in lifecycle.Endpoint.canGrow.
+// Guards: `room+1 >= most` in lifecycle.Endpoint.canGrow.
 func TestNoRPCIsHeldForAConnectionWhereTheServerAllowsNoStream(t *testing.T) {
 	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(1)}}
 	story(t, `{"minSize":1,"maxSize":4,"maxPending":0,"maxLifetime":"0s"}`, opts, func(t *testing.T, c client) {

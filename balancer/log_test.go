@@ -63,7 +63,7 @@ var decided = []string{
 	`added a:1`,
 	`grew 0→4: minSize 4 \(a:1\)`,
 	`IDLE→CONNECTING`,
-	`streams that the server allows on a connection: none→100 \(a:1\)`,
+	`MAX_CONCURRENT_STREAMS: unlimited→100 \(a:1\)`,
 	`new settings: minSize 4→3, maxSize 4→3, maxLifetime 1h0m0s→10s, drainTimeout 0s→1s`,
 	`shrank 4→3: maxSize 3 \(a:1\)`,
 	`subchannel \d leaves: settings, connected for .*, last used .* ago \(a:1\)`,

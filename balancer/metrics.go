@@ -151,11 +151,11 @@ func (p *pool) recordSubchannelsLocked(now phases) {
 	p.counters.subchannels = now
 }
 
-// recordDrainedLocked records how long a retired connection took to finish its RPCs: by the
-// clock, for one that is empty is retired and closed at one now.
+// recordDrainedLocked records how long a retired connection took to finish its RPCs. It reads
+// the clock anew: one without RPCs is retired and closed in one reconcile, by one now.
 func (p *pool) recordDrainedLocked(c *connection) {
-	if c != nil && !c.leftAt.IsZero() {
-		drainMetric.Record(p.recorder, time.Since(c.leftAt).Seconds(), p.target)
+	if c != nil && !c.drainingAt.IsZero() {
+		drainMetric.Record(p.recorder, time.Since(c.drainingAt).Seconds(), p.target)
 	}
 }
 

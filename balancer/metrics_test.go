@@ -131,7 +131,7 @@ func TestAnRPCThatIsHeldForLongIsCountedOnce(t *testing.T) {
 
 // In real time: in a bubble no time passes between two reads of the clock.
 //
-// Guards: `s.conn.leftAt = time.Now()` in drainLocked and `time.Since(c.leftAt)` in
+// Guards: `s.conn.drainingAt = time.Now()` in drainLocked and `time.Since(c.drainingAt)` in
 // recordDrainedLocked. A sum that falls is a restart to Prometheus.
 func TestAConnectionThatIsEmptyDrainsInNoLessThanNoTime(t *testing.T) {
 	r := harness.NewRecorder()

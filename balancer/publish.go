@@ -22,7 +22,7 @@ type published struct {
 	picker    string
 	loads     []*load.Load // of the READY connections, in their order
 	suspect   []*load.Load // those of them that are picked only if no other can be
-	maxQueued int          // see load.Serving
+	maxQueued int          // see load.Input
 	err       string       // why RPCs fail, in TRANSIENT_FAILURE
 	hold      bool         // RPCs for which there is no room
 	started   uint32       // RPCs on the connections, when they were published
@@ -85,7 +85,7 @@ func (p *pool) pickerLocked(ready []*subchannel, waiting *load.Waiting, err erro
 	default:
 		return wakingPicker{&p.signals.exitIdle}
 	}
-	serving := load.Serving{Waiters: p.waiters, Waiting: waiting, Hold: p.published.hold, MaxQueued: p.published.maxQueued}
+	serving := load.Input{Waiters: p.waiters, Waiting: waiting, Hold: p.published.hold, MaxQueued: p.published.maxQueued}
 	for _, s := range ready {
 		serving.Conns = append(serving.Conns, load.Conn{SubConn: s.connected().sc, Address: s.connected().addr, Load: s.conn.load})
 	}

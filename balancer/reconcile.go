@@ -75,7 +75,7 @@ func (c *connection) facts() lifecycle.Facts {
 	f := lifecycle.Facts{
 		InFlight:     c.load.InFlight(),
 		Started:      c.load.Starts(),
-		Answered:     c.load.Served(),
+		Answered:     c.load.Answered(),
 		Health:       c.health.get(),
 		Limit:        noLimit,
 		RequestsUsed: c.load.RequestLimitReached(),

@@ -118,7 +118,7 @@ func TestAServerThatEndsEachConnectionAtOnceIsNotDialledInAHotLoop(t *testing.T)
 // Connections that carried nothing yet end one after the other, each just when an RPC
 // comes.
 //
-// Guards: internal/load/retry.go, and `s.conn.load.GoAwayReceived()` in windowOpenLocked: the
+// Guards: internal/load/retry.go, and `s.conn.load.GoAwayReceived()` in inRetryPeriodLocked: the
 // pool may look before gRPC tells that the connection is lost.
 func TestNoRPCIsLostToConnectionsThatTookNone(t *testing.T) {
 	silent(t, `{"size":4}`, always, func(t *testing.T, c client, s *harness.SilentServer) {

@@ -29,7 +29,9 @@ func (p *pool) disconnectLocked(s *subchannel, now time.Time) {
 	s.conn = nil
 	c.load.Drain()
 	if c.transport != nil && !c.transport.Closed() {
-		c.leftAt = now
+		if c.drainingAt.IsZero() {
+			c.drainingAt = now
+		}
 		p.leftovers.lingering = append(p.leftovers.lingering, c)
 	}
 }
@@ -56,12 +58,13 @@ func (p *pool) closeLingeringLocked(now time.Time) {
 	})
 }
 
-// forceCloseAtLocked returns when a lingering connection is closed with its RPCs; zero if never.
+// forceCloseAtLocked returns when a lingering connection is closed with its RPCs; zero if never:
+// without drainTimeout, and after Close, for then nothing is timed.
 func (p *pool) forceCloseAtLocked(c *connection) time.Time {
 	if p.cfg == nil || p.cfg.DrainTimeout == 0 || p.closed {
 		return time.Time{}
 	}
-	return c.leftAt.Add(p.cfg.DrainTimeout)
+	return c.drainingAt.Add(p.cfg.DrainTimeout)
 }
 
 // closeSoonLocked closes a connection that carries nothing if gRPC does not.
@@ -92,7 +95,8 @@ func (p *pool) shutdownLocked(s *subchannel, keep *subConn, force bool) {
 	}
 }
 
-// Close ends the pool. gRPC then closes the connections with the channel; if only the policy
+// Close ends the pool: its timer, its SubConns, its metrics and its place among the pools that
+// can be inspected. gRPC then closes the connections with the channel; if only the policy
 // changed, open streams finish. A connection that carries nothing is gone within closeWithin,
 // whether it answers or not.
 func (p *pool) Close() {

@@ -60,7 +60,7 @@ func (p *pool) resetTimerLocked(now time.Time) {
 	}
 	for _, e := range p.endpoints.list {
 		consider(e.plan.Next)
-		if until := e.goAways.windowEnds; !until.IsZero() {
+		if until := e.goAways.retryUntil; !until.IsZero() {
 			consider(until)
 			consider(now.Add(freshAfter))
 		}

@@ -21,8 +21,8 @@ const (
 	RoundRobin    = "round_robin"
 )
 
-var builders = map[string]func(load.Serving) balancer.Picker{
-	LeastInFlight: func(s load.Serving) balancer.Picker { return &leastInFlight{poolOf(s)} },
+var builders = map[string]func(load.Input) balancer.Picker{
+	LeastInFlight: func(s load.Input) balancer.Picker { return &leastInFlight{poolOf(s)} },
 	RoundRobin:    newRoundRobin,
 }
 
@@ -33,7 +33,7 @@ var builders = map[string]func(load.Serving) balancer.Picker{
 // Like balancer.Register it must only be called from an init function; a name
 // registered twice means the later builder.
 func Register(name string, b base.PickerBuilder) {
-	builders[name] = func(s load.Serving) balancer.Picker { return wrap(b, s) }
+	builders[name] = func(s load.Input) balancer.Picker { return wrap(b, s) }
 }
 
 // Names returns the names of all registered pickers, in order.
@@ -41,7 +41,7 @@ func Names() []string { return slices.Sorted(maps.Keys(builders)) }
 
 // Build returns a picker of the connections of s. The name must be one of Names. Only the
 // subpool policy can call it, for s is of an internal package.
-func Build(name string, s load.Serving) balancer.Picker { return builders[name](s) }
+func Build(name string, s load.Input) balancer.Picker { return builders[name](s) }
 
 // A conn is a READY connection, ready to be picked.
 type conn struct {
@@ -51,14 +51,14 @@ type conn struct {
 
 // A pool is the connections of one picker, in their order.
 type pool struct {
-	load.Serving        // without Conns
-	conns        []conn // never empty
-	all          []conn // conns, and then the suspects, which are taken only if none of conns can be
-	full         error  // for RPCs beyond MaxQueued; made once, so that a pick allocates nothing
+	load.Input        // without Conns
+	conns      []conn // never empty
+	all        []conn // conns, and then the suspects, which are taken only if none of conns can be
+	full       error  // for RPCs beyond MaxQueued; made once, so that a pick allocates nothing
 }
 
-func poolOf(s load.Serving) pool {
-	p := pool{Serving: s, all: make([]conn, 0, len(s.Conns))}
+func poolOf(s load.Input) pool {
+	p := pool{Input: s, all: make([]conn, 0, len(s.Conns))}
 	p.Conns = nil
 	for _, suspect := range []bool{false, true} {
 		for _, c := range s.Conns {

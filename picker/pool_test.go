@@ -31,7 +31,7 @@ type subConn struct {
 // A pool is READY connections as the subpool policy hands them to a picker, with these
 // signals.
 type pool struct {
-	load.Serving
+	load.Input
 	load.Signals // may be set at any time
 }
 
@@ -76,7 +76,7 @@ func full(n, limit int) *pool {
 
 func (p *pool) load(i int) *load.Load { return p.Conns[i].Load }
 
-func (p *pool) build(name string) balancer.Picker { return picker.Build(name, p.Serving) }
+func (p *pool) build(name string) balancer.Picker { return picker.Build(name, p.Input) }
 
 // hold puts that many RPCs on the i-th connection.
 func (p *pool) hold(t testing.TB, i, rpcs int) (end func(balancer.DoneInfo)) {

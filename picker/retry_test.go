@@ -40,7 +40,7 @@ func (r *restarting) connect() *load.Load {
 }
 
 func (r *restarting) publish(loads ...*load.Load) {
-	s := load.Serving{Waiters: r.waiters, Waiting: r.waiters.Renew(), MaxQueued: load.NoMaxQueued}
+	s := load.Input{Waiters: r.waiters, Waiting: r.waiters.Renew(), MaxQueued: load.NoMaxQueued}
 	for _, l := range loads {
 		s.Conns = append(s.Conns, load.Conn{Load: l})
 	}

@@ -16,7 +16,7 @@ type roundRobin struct {
 }
 
 // newRoundRobin starts at random, or every new picker would favour the first connection.
-func newRoundRobin(s load.Serving) balancer.Picker {
+func newRoundRobin(s load.Input) balancer.Picker {
 	r := &roundRobin{pool: poolOf(s)}
 	r.next.Store(rand.Uint64N(uint64(len(r.conns))))
 	return r

@@ -14,7 +14,7 @@ type wrapped struct {
 	pool
 }
 
-func wrap(b base.PickerBuilder, s load.Serving) balancer.Picker {
+func wrap(b base.PickerBuilder, s load.Input) balancer.Picker {
 	p := &wrapped{pool: poolOf(s), loads: make(map[balancer.SubConn]*load.Load, len(s.Conns))}
 	ready := make(map[balancer.SubConn]base.SubConnInfo, len(s.Conns))
 	for _, c := range s.Conns {

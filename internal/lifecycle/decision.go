@@ -33,7 +33,7 @@ type Decision struct {
 	Reason  Reason // of Opened, AttemptFailed, Renewed, Retired, Lost, Suspected
 	Count   int    // of Grew: subchannels that the demand called for
 	Renewal bool   // of AttemptFailed: the attempt was to replace a connection that is still there
-	Urgent  bool   // of Renewed, Retired: as many drained already as may
+	Urgent  bool   // of Renewed, Retired: maxSize connections drained already
 	Warn    bool   // it is for an operator to see
 	Text    string // in words; empty where there is nothing to log
 	Cause   string // of Failed: what gRPC or the server says
@@ -47,7 +47,7 @@ func (e *Endpoint) decideSize(last, size, base int) {
 	if size < last {
 		d.Kind = Shrank
 	}
-	if !e.removed { // that the shell tells, for all endpoints at once
+	if !e.removed { // the shell tells of all removed endpoints in one line
 		d.Text = fmt.Sprintf("%v %d→%d: %s", d.Kind, last, size, e.sizeReason(last, size, base))
 	}
 	e.decide(d)

@@ -24,7 +24,7 @@ func TestWhatAnEndpointDecidesItSaysInWords(t *testing.T) {
 	s.settle()
 	require.Equal(t, []string{
 		"grew 5→8: 330 in flight, 66 per subchannel, limit 50",
-		"streams that the server allows on a connection: none→50",
+		"MAX_CONCURRENT_STREAMS: unlimited→50",
 	}, s.words())
 	s.all(Connecting, func(sub *Subchannel) { s.rise(sub); s.allow(sub, 50) })
 	s.held = 120

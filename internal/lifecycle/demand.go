@@ -54,17 +54,17 @@ func (w *window) peak() int { return slices.Max(w.peaks[:]) }
 func (e *Endpoint) Sample(waiting int, now time.Time) {
 	e.learnStreamLimit()
 	d := waiting
-	for s := range e.serving() {
+	for s := range e.inService() {
 		d += s.conn.facts.InFlight
 	}
-	// RPCs may begin and end between two samples, or wait for the first connection. To make
-	// one that was lost again is not their demand.
+	// RPCs may begin and end between two samples, or wait for the first connection. To redial
+	// a lost connection is not demand.
 	if e.demand.used || !e.has(Ready) && slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool {
 		return s.phase == Connecting && s.openedFor == ReasonStart
 	}) {
 		d = max(d, 1)
 	}
-	if e.streamLimit.none { // more connections would not carry it either
+	if e.streamLimit.allZero { // more connections would not carry it either
 		d = min(d, e.demand.window.peak())
 	}
 	e.demand.window.observe(d, e.settings.IdleTimeout, now)
@@ -80,7 +80,7 @@ func (e *Endpoint) Used() bool { return e.demand.window.peak() > 0 }
 func (e *Endpoint) lostUnused() {
 	w := &e.demand.window
 	called := sizeFor(e.settings, max(w.peaks[0], w.peaks[1]), e.streamLimit.perConnection)
-	n := max(called, e.countServing())
+	n := max(called, e.countInService())
 	if most := outgrows(e.settings, n, e.streamLimit.perConnection); most > 0 {
 		w.clip(most - 1)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/grpc-subpool/subpool/config"
 )
 
-// An Endpoint is the duplicates of one server address: how many there are against how many
-// there should be, and which of them may dial.
+// An Endpoint is the subchannels of one endpoint of the resolver, duplicates of each other: how
+// many there are against how many there should be, and which of them may dial.
 type Endpoint struct {
 	settings    config.Config
 	addresses   []string      // alternatives that a subchannel may connect to
@@ -104,8 +104,8 @@ func (e *Endpoint) SetRemoved(removed bool) { e.removed = removed }
 // keeps a subchannel for as long.
 func (e *Endpoint) SetActive(active bool) { e.sizing.active = active }
 
-// SetSettings takes settings. These close nothing by themselves: what is too much by them
-// leaves when idleTimeout has passed.
+// SetSettings records new settings. What exceeds the new maxSize is retired by the next plan;
+// what is allowed but not called for leaves when idleTimeout has passed.
 func (e *Endpoint) SetSettings(s config.Config, now time.Time) {
 	old, size := e.settings, e.Size()
 	e.settings = s
@@ -116,7 +116,7 @@ func (e *Endpoint) SetSettings(s config.Config, now time.Time) {
 	e.sizing.previous.observe(min(size, s.MaxSize), s.IdleTimeout, now)
 }
 
-// Failures returns how many attempts failed in a row.
+// Failures returns how many attempts failed in a row, as the backoff counts them.
 func (e *Endpoint) Failures() int {
 	if e.outage == nil {
 		return 0
@@ -129,7 +129,7 @@ func (e *Endpoint) Failures() int {
 func (e *Endpoint) Recycle() (connections int) {
 	for _, s := range e.subchannels {
 		s.recycle = true
-		if s.Serves() {
+		if s.InService() {
 			connections++
 		}
 	}
@@ -168,7 +168,7 @@ func (e *Endpoint) in(phases ...Phase) iter.Seq[*Subchannel] {
 	}
 }
 
-func (e *Endpoint) serving() iter.Seq[*Subchannel] { return e.in(Checking, NotServing, Ready) }
+func (e *Endpoint) inService() iter.Seq[*Subchannel] { return e.in(Checking, NotServing, Ready) }
 
 func (e *Endpoint) count(phases ...Phase) (n int) {
 	for range e.in(phases...) {
@@ -179,4 +179,4 @@ func (e *Endpoint) count(phases ...Phase) (n int) {
 
 func (e *Endpoint) has(p Phase) bool { return e.count(p) > 0 }
 
-func (e *Endpoint) countServing() int { return e.count(Checking, NotServing, Ready) }
+func (e *Endpoint) countInService() int { return e.count(Checking, NotServing, Ready) }

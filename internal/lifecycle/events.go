@@ -21,7 +21,7 @@ func (e *Endpoint) Connected(s *Subchannel, address int, now time.Time) bool {
 }
 
 // Failed says that the SubConn to an address of s failed to connect, and why. gRPC backs off
-// now, and tells of the end of that as of a loss: see BackoffOver.
+// now.
 func (e *Endpoint) Failed(s *Subchannel, address int, cause string) bool {
 	if s.phase != Connecting {
 		return false
@@ -33,8 +33,8 @@ func (e *Endpoint) Failed(s *Subchannel, address int, cause string) bool {
 	return true
 }
 
-// BackoffOver says that a SubConn is IDLE. It is false if that was not for the end of its
-// backoff: then it is Lost.
+// BackoffOver says that a SubConn is IDLE. gRPC reports that both when a backoff ends and when a
+// connection is lost: false is for the latter, which is to be told by Lost.
 func (e *Endpoint) BackoffOver(s *Subchannel, address int) bool {
 	over := s.attempt.backoffOver(address)
 	if over && !s.attempt.any(addressBackoff) {
@@ -62,7 +62,7 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	if !s.Connected() || address != s.attempt.connected {
 		return false
 	}
-	served := s.Serves()
+	served := s.InService()
 	s.conn.facts.Answered = end.Answered
 	flapped = served && now.Before(s.conn.provenAt(e.settings))
 	e.requests.ended(end)

@@ -50,7 +50,7 @@ func (c *connection) expiry(s config.Config, refreshIdle bool) (at time.Time, ok
 
 // due reports whether the subchannel is in service and should be replaced.
 func (e *Endpoint) due(s *Subchannel) bool {
-	if !s.Serves() {
+	if !s.InService() {
 		return false
 	}
 	if s.conn.suspect || s.recycle || s.conn.requestsUsed() {

@@ -121,7 +121,7 @@ func TestAnUnusedConnectionIsDueBeforeItWasSilentForIdleTimeout(t *testing.T) {
 	}
 }
 
-// Guards: `f.InFlight > 0 || f.Started != before.Started` in Endpoint.Observe.
+// Guards: `f.InFlight > 0 ||` and `f.Started != before.Started` in Endpoint.Observe.
 func TestAConnectionIsUsedWhileItCarriesRPCsAndWhenSomeHaveBegun(t *testing.T) {
 	s := tell(t, "size=1 idleTimeout=160s")
 	s.connect()

@@ -21,7 +21,7 @@ type Facts struct {
 	Limit         int  // streams that the server allows at a time; NoLimit
 	LimitStated   bool // the server has said so
 	HealthStream  bool // health checking holds one of them
-	Unanswered    bool // since it was last observed: silent for Settings.UnresponsiveTimeout, with RPCs waiting
+	Unanswered    bool // since it was last observed, RPCs ended at their deadlines, UnresponsiveTimeout apart, and no byte came between
 	RequestsUsed  bool // as many RPCs have started as RequestLimit allows
 	GoAway        bool // the server said GOAWAY
 	Drained       bool // it takes no RPC any more, and carries none
@@ -41,11 +41,11 @@ func (e *Endpoint) Observe(s *Subchannel, f Facts, now time.Time) {
 		// sent its own SETTINGS before.
 		c.limit = max(c.limit, f.Limit)
 	}
-	used := f.InFlight > 0 || s.Serves() && f.Started != before.Started
+	used := f.InFlight > 0 || s.InService() && f.Started != before.Started
 	if used {
 		c.lastUse = now
 	}
-	if !s.Serves() {
+	if !s.InService() {
 		return
 	}
 	e.demand.used = e.demand.used || used

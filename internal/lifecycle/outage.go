@@ -17,8 +17,9 @@ type outage struct {
 	noneUntil time.Time   // no attempt before, where gRPC's backoff does not hold
 }
 
-// countFailure reports whether s is the probe: attempts of other subchannels that began before the
-// first failure was known do not lengthen the backoff.
+// countFailure records a failed attempt, which begins an outage and ends a suspicion. It reports
+// whether s is the probe: attempts of other subchannels began before the first failure was
+// known, and do not lengthen the backoff.
 func (e *Endpoint) countFailure(s *Subchannel) bool {
 	e.clearSuspicion()
 	e.decide(Decision{Kind: AttemptFailed, ID: s.id, Reason: s.openedFor, Renewal: s.renewal()})
@@ -61,7 +62,7 @@ func (e *Endpoint) startAttempts() {
 	}
 }
 
-// nextAttempt returns what may be dialled during an outage: a subchannel that lost a good connection,
+// nextAttempt returns what may be dialled during an outage: a subchannel that may redial,
 // else the probe when its backoff is over. A probe in Backoff waits for gRPC; one that is
 // connected has yet to prove itself.
 func (e *Endpoint) nextAttempt() *Subchannel {
@@ -88,7 +89,7 @@ func (e *Endpoint) endOutage() {
 	}
 	proven, since := 0, false
 	for _, s := range e.subchannels {
-		if s.Serves() && e.clock.reached(s.conn.provenAt(e.settings)) {
+		if s.InService() && e.clock.reached(s.conn.provenAt(e.settings)) {
 			proven++
 			since = since || s.conn.afterFlap
 		}
@@ -106,7 +107,7 @@ func (e *Endpoint) allowAttempt() {
 	}
 }
 
-// roundFailed reports that the endpoint has nothing and little to hope for: all attempts
+// roundFailed reports that the endpoint has no READY subchannel and none in prospect: all attempts
 // failed or led to a server that does not serve, or the probe failed twice while other attempts hang. A
 // connection that was made and soon lost is none of these.
 func (e *Endpoint) roundFailed() bool {

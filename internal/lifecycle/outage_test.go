@@ -63,8 +63,8 @@ func TestARoundFailsOnlyWithItsLastAttempt(t *testing.T) {
 	s.wantState(StateTransientFailure)
 }
 
-// Guards: `s.mayRedial` in Endpoint.nextAttempt, `!flapped` in Lost, and `s.mayRedial = false` in
-// Subchannel.dial.
+// Guards: `s.mayRedial` in Endpoint.nextAttempt, `!flapped` in Lost, and that Subchannel.dial
+// takes mayRedial back.
 func TestALostConnectionIsTriedAtOnceEvenInAnOutage(t *testing.T) {
 	s := tell(t, "size=3")
 	for _, sub := range s.those(Connecting)[:2] {
@@ -139,7 +139,7 @@ func TestARemovedEndpointIsRememberedWhileItFails(t *testing.T) {
 	require.True(t, s.did.Ended)
 }
 
-// Guards: `o.failures, min(…, 1)` and `o.noneUntil` in Endpoint.allowAttempt.
+// Guards: `min(o.failures, 1)` and `o.noneUntil` in Endpoint.allowAttempt.
 func TestAnRPCThatComesInAnOutageMayTryAtOnceAndTheBackoffBeginsAnew(t *testing.T) {
 	s := tell(t, "size=2")
 	s.connect()

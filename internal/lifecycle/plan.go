@@ -34,7 +34,7 @@ type Plan struct {
 	// Resolve asks the resolver for news. It comes last, for that may answer at once.
 	Resolve bool
 
-	Hold      bool      // RPCs for which there is no room should be held: a connection is on its way
+	Hold      bool      // hold RPCs that find no room: a connection is on its way, or one held RPC would start one
 	Watermark int       // plan again when a READY connection carries as many RPCs more than observed; 0 is never
 	Next      time.Time // plan again then; zero is never
 	Ended     bool      // nothing is left of a removed endpoint
@@ -60,7 +60,8 @@ func (p *Plan) Done() bool { return len(p.Dial)+len(p.Drain)+len(p.Close) == 0 }
 // Plan returns what should be done now. It calls for Size subchannels, and one more for each
 // that is due to be replaced, as far as the budget goes; when more than Size are READY, those
 // that are due leave. No subchannel is another one's successor: whichever connects first
-// serves, so nothing is ever closed for a successor that did not come.
+// serves, so nothing is ever closed for a successor that did not come. ("Successor" is a count,
+// and no pairing, here and elsewhere.)
 //
 // It is to be called again until Plan.Done: what was carried out may allow more.
 func (e *Endpoint) Plan(now time.Time) Plan {
@@ -142,8 +143,8 @@ func (e *Endpoint) renewals() (n int) {
 // urgent returns how many renewals cannot wait for what drains: of a connection that is not
 // well, takes no more, or is to be replaced on request. They are made one at a time.
 func (e *Endpoint) urgent() int {
-	for s := range e.serving() {
-		if s.conn.suspect || s.recycle || s.phase == NotServing || s.conn.requestsUsed() {
+	for s := range e.inService() {
+		if s.conn.suspect || s.recycle || s.phase == NotServing && e.due(s) || s.conn.requestsUsed() {
 			return 1
 		}
 	}

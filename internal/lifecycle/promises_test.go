@@ -60,13 +60,13 @@ func (p *promises) mustTell(plan Plan) {
 			p.dropped++
 		}
 	}
-	p.must(p.countServing() == p.serving, "%d serve, and %d by the decisions", p.countServing(), p.serving)
+	p.must(p.countInService() == p.serving, "%d serve, and %d by the decisions", p.countInService(), p.serving)
 }
 
 // mustList checks what is in which list.
 func (p *promises) mustList(plan Plan) {
 	for _, sub := range p.subchannels {
-		p.must(sub.phase < Draining && sub.Connected() == sub.Serves(), "one is %v, and counts", sub.phase)
+		p.must(sub.phase < Draining && sub.Connected() == sub.InService(), "one is %v, and counts", sub.phase)
 	}
 	for _, sub := range p.draining {
 		p.must(sub.phase == Draining && sub.Connected(), "one that drains is %v", sub.phase)

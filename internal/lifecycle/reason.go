@@ -4,11 +4,12 @@ package lifecycle
 // another was opened for what that one left for.
 type Reason uint8
 
-// The reasons, first those to open only, last those to leave only.
+// The reasons. Those before ReasonIdle only open, ReasonShrink to ReasonRemoved only end; all
+// others do both.
 const (
 	ReasonStart        Reason = iota // minSize calls for it, or it is the first
 	ReasonGrowth                     // demand does
-	ReasonIdle                       // it was unused for idleTimeout
+	ReasonIdle                       // it was to be replaced before it was unused for idleTimeout
 	ReasonMaxLifetime                // it reached its age
 	ReasonUnresponsive               // it answered nothing
 	ReasonRequests                   // it carried as many RPCs as the server takes on one
@@ -84,12 +85,12 @@ func (e *Endpoint) openReason(size, base int) Reason {
 // reassignReasons looks at subchannels whose predecessor was lost before they connected:
 // they replace what was lost, and are no renewals.
 func (e *Endpoint) reassignReasons(size int) {
-	successors := len(e.subchannels) - size
+	extra := len(e.subchannels) - size
 	for _, s := range e.subchannels {
 		if s.Connected() || !s.renewal() {
 			continue
 		}
-		if successors--; successors < 0 {
+		if extra--; extra < 0 {
 			s.openedFor = ReasonLost
 		}
 	}

@@ -90,7 +90,7 @@ func (e *Endpoint) markRefreshIdle() {
 	if e.sizing.active && !e.Used() {
 		called = max(called, 1) // that one stays for as long as other endpoints are used
 	}
-	connected := slices.Collect(e.serving())
+	connected := slices.Collect(e.inService())
 	for _, s := range connected {
 		s.conn.refreshIdle = true
 	}
@@ -107,9 +107,9 @@ func (e *Endpoint) markRefreshIdle() {
 	}
 }
 
-// watermark returns how many more RPCs in flight on one connection may matter, 0 if no number
-// does: because the endpoint should grow, or because the window has not seen as many yet.
-// While no connection gets so many more, all of them together do not get enough.
+// watermark is each READY connection's share of the RPCs that are missing until the endpoint
+// must grow, or the present part of the window must record a higher peak; 0 is never. Until one
+// connection gets its share, all of them together do not get enough.
 func (e *Endpoint) watermark() int {
 	ready, most := e.count(Ready), outgrows(e.settings, e.calledFor(), e.streamLimit.perConnection)
 	if e.removed || ready == 0 || most == 0 {

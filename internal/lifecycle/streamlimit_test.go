@@ -44,7 +44,7 @@ func TestTheLimitForSizingIsTheSmallestThatCarriesSomething(t *testing.T) {
 			}
 			s.Sample(0, s.now)
 			require.Equal(t, c.limit, s.streamLimit.perConnection)
-			require.Equal(t, c.none, s.streamLimit.none)
+			require.Equal(t, c.none, s.streamLimit.allZero)
 		})
 	}
 }
@@ -68,7 +68,7 @@ func TestALimitThatIsStatedLateIsTheServers(t *testing.T) {
 // Or the endpoint would shrink just when the server is overloaded, or grow for what more
 // connections would not carry.
 //
-// Guards: `!e.streamLimit.none` in learnStreamLimit, and `if e.streamLimit.none` in Sample.
+// Guards: `!e.streamLimit.allZero` in learnStreamLimit, and `if e.streamLimit.allZero` in Sample.
 func TestAServerThatAllowsNothingNowIsSizedAsBefore(t *testing.T) {
 	s := tell(t, "minSize=1")
 	s.connect()
@@ -124,7 +124,7 @@ func TestRPCsAreHeldForASecondAtMost(t *testing.T) {
 	require.False(t, s.did.Hold)
 }
 
-// Guards: `any && e.outage == nil` in roomIsComing, and the same in canGrow.
+// Guards: `coming && e.outage == nil` in roomIsComing, and the same in canGrow.
 func TestNoRPCIsHeldForAnAttemptThatFails(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
@@ -184,7 +184,7 @@ func TestAnotherLimitIsToldOnceASecondAtMost(t *testing.T) {
 	s.words()
 	s.allow(s.subchannels[1], 50)
 	s.settle()
-	require.Equal(t, []string{"streams that the server allows on a connection: none→50"}, s.words())
+	require.Equal(t, []string{"MAX_CONCURRENT_STREAMS: unlimited→50"}, s.words())
 	limit, _ = s.StreamLimit()
 	require.Equal(t, 50, limit)
 	for n := range 100 {
@@ -193,12 +193,12 @@ func TestAnotherLimitIsToldOnceASecondAtMost(t *testing.T) {
 	}
 	require.Empty(t, s.words())
 	s.pass(s.did.Next.Sub(s.now))
-	require.Equal(t, []string{"streams that the server allows on a connection: 50→99"}, s.words())
+	require.Equal(t, []string{"MAX_CONCURRENT_STREAMS: 50→99"}, s.words())
 
 	s.pass(time.Second)
 	s.allow(s.subchannels[1], NoLimit)
 	s.settle()
-	require.Equal(t, []string{"streams that the server allows on a connection: 99→none"}, s.words())
+	require.Equal(t, []string{"MAX_CONCURRENT_STREAMS: 99→unlimited"}, s.words())
 	s.cut()
 	limit, known = s.StreamLimit()
 	require.Equal(t, NoLimit, limit)

@@ -96,8 +96,8 @@ func (s *Subchannel) Pending() bool { return s.phase == Connecting || s.phase ==
 // Address returns the address of the connection.
 func (s *Subchannel) Address() int { return s.attempt.connected }
 
-// Serves reports whether the connection is in service: connected and not retired.
-func (s *Subchannel) Serves() bool {
+// InService reports whether the connection is in service: connected and not retired.
+func (s *Subchannel) InService() bool {
 	return s.phase == Checking || s.phase == NotServing || s.phase == Ready
 }
 

@@ -124,7 +124,7 @@ func TestWithoutAConnectionThereIsNothingToSee(t *testing.T) {
 	assert.False(t, sub.Connected())
 }
 
-// Guards: `if !s.Serves()` in Endpoint.Observe.
+// Guards: `if !s.InService()` in Endpoint.Observe.
 func TestWhatDrainsIsUsedButIsNoDemand(t *testing.T) {
 	s := tell(t, "size=2 idleTimeout=16s")
 	s.connect()

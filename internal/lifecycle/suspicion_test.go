@@ -100,7 +100,7 @@ func TestSuspicionsBecomeRarer(t *testing.T) {
 	require.True(t, s.ignored(s.subchannels[0]), "after a long time without any it begins anew")
 }
 
-// Guards: `!s.Serves()` in Endpoint.Observe, and `e.removed` in suspect.
+// Guards: `!s.InService()` in Endpoint.Observe, and `e.removed` in suspect.
 func TestWhatLeavesIsNotSuspected(t *testing.T) {
 	s := tell(t, "size=2 maxLifetime=1h unresponsiveTimeout=1s")
 	s.connect()

@@ -107,9 +107,9 @@ func (l *Load) fail(info balancer.DoneInfo) {
 	}
 }
 
-// Served reports whether the server answered any RPC, in whatever way, or its GOAWAY said
+// Answered reports whether the server answered any RPC, in whatever way, or its GOAWAY said
 // that it took one.
-func (l *Load) Served() bool { return l.served.Load() }
+func (l *Load) Answered() bool { return l.served.Load() }
 
 // OnUnanswered makes f be called when an RPC ended DEADLINE_EXCEEDED that was sent and got
 // not one byte of an answer. It is called with locks of gRPC held and must not block.

@@ -198,7 +198,7 @@ func TestAnRPCThatNeverHadAStreamWasNotCarried(t *testing.T) {
 	require.Zero(t, l.Starts())
 	require.Zero(t, l.InFlight())
 	require.Zero(t, l.Cost())
-	require.False(t, l.Served())
+	require.False(t, l.Answered())
 }
 
 // Guards: `starts > most` in reserveSlow, `starts < l.requestLimit.Load()` in releaseSlow: RPCs
@@ -291,12 +291,12 @@ func TestAnyAnswerOfTheServerHasServed(t *testing.T) {
 		l := New(nil, nil)
 		l.Reserve()
 		l.Done(info)
-		require.False(t, l.Served(), "%+v", info)
+		require.False(t, l.Answered(), "%+v", info)
 	}
 	for _, code := range []codes.Code{codes.OK, codes.NotFound, codes.Unauthenticated, codes.Unavailable} {
 		l := New(nil, nil)
 		l.Reserve()
 		l.Done(balancer.DoneInfo{Err: status.Error(code, ""), BytesSent: true, BytesReceived: true})
-		require.True(t, l.Served(), code)
+		require.True(t, l.Answered(), code)
 	}
 }

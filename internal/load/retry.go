@@ -28,16 +28,16 @@ import (
 // window those are that the policy calls so. The zero value is ready to use.
 type GoAways struct {
 	n      atomic.Uint32
-	opened atomic.Uint32 // what n was when the window opened, with the one that did; or 0
+	opened atomic.Uint32 // what n was when the retry period opened, with the one that did; or 0
 }
 
 // Count returns how many there were.
 func (g *GoAways) Count() uint32 { return g.n.Load() }
 
-// Opened returns the count with which the window opened, 0 if there is none.
+// Opened returns the count with which the retry period opened, 0 if there is none.
 func (g *GoAways) Opened() uint32 { return g.opened.Load() }
 
-// Close ends the window.
+// Close ends the retry period.
 func (g *GoAways) Close() { g.opened.Store(0) }
 
 // GoAway says that the server takes no more RPCs on the connection, and how many it took.
@@ -57,7 +57,7 @@ func (l *Load) GoAway(took int) {
 // GoAwayReceived reports whether GoAway was called.
 func (l *Load) GoAwayReceived() bool { return l.goAwayReceived.Load() }
 
-// SetFresh calls the connection fresh in the window that opened with this count.
+// SetFresh calls the connection fresh in the retry period that opened with this count.
 func (l *Load) SetFresh(opened uint32) { l.freshIn.Store(opened) }
 
 // Fresh reports whether transparent retries may go to the connection.

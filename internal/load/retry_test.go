@@ -19,13 +19,13 @@ func TestAGoAwayOnARetiredConnectionOpensNoWindow(t *testing.T) {
 func TestAGoAwayThatTookAnRPCIsProof(t *testing.T) {
 	unused := New(nil, nil)
 	unused.GoAway(1 << 30)
-	require.False(t, unused.Served())
+	require.False(t, unused.Answered())
 	refused := New(nil, nil)
 	refused.Reserve()
 	refused.GoAway(0)
-	require.False(t, refused.Served())
+	require.False(t, refused.Answered())
 	taken := New(nil, nil)
 	taken.Reserve()
 	taken.GoAway(1)
-	require.True(t, taken.Served())
+	require.True(t, taken.Answered())
 }

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// Serving is all that a picker is made of.
-type Serving struct {
+// Input is all that a picker is made of.
+type Input struct {
 	Waiters  *Waiters
 	Waiting  *Waiting // from Waiters.Renew
 	Conns    []Conn   // READY connections in the order of round robin, oldest first; never empty

@@ -7,15 +7,15 @@ import (
 	"github.com/grpc-subpool/subpool/internal/load"
 )
 
-// goAways is what an endpoint knows of GOAWAYs. The first one opens a window, in which RPCs
+// goAways is what an endpoint knows of GOAWAYs. The first one opens a retry period, in which RPCs
 // that gRPC retries by itself (transparent retries, gRFC A6) go to connections that were
 // dialled after it, or wait for one. gRPC does that once: were the second attempt to meet a
 // connection that is about to say GOAWAY, too, as one to a server that restarts is, the RPC
 // would fail.
 type goAways struct {
 	count      load.GoAways
-	seen       uint32    // what count was when the window was last made longer
-	windowEnds time.Time // zero if there is none
+	seen       uint32    // what count was when the period was last made longer
+	retryUntil time.Time // zero if there is none
 }
 
 const (
@@ -25,11 +25,12 @@ const (
 	// freshAfter is how long a connection must live to be fresh: one that is dialled just
 	// when a server restarts may still be taken by the old process.
 	freshAfter = 5 * time.Millisecond
-	// lateRetries is how long after that retries may still come.
+	// lateRetries is how long the period lasts after a connection became fresh.
 	lateRetries = 50 * time.Millisecond
 )
 
-// endRetriesLocked looks after the windows. It reports whether none is open, and RPCs that
+// endRetriesLocked looks after the retry periods. (What becomes of a connection and of RPCs that
+// the server processes is in shutdown.go: they linger.) It reports whether none is open, and RPCs that
 // wait for a fresh connection must go to any.
 func (p *pool) endRetriesLocked(now time.Time) bool {
 	open := false
@@ -37,34 +38,34 @@ func (p *pool) endRetriesLocked(now time.Time) bool {
 		if e.goAways.count.Opened() == 0 {
 			continue
 		}
-		if p.windowOpenLocked(e, now) {
+		if p.inRetryPeriodLocked(e, now) {
 			open = true
 			continue
 		}
-		e.goAways.windowEnds = time.Time{}
+		e.goAways.retryUntil = time.Time{}
 		e.goAways.count.Close()
 		p.republish = p.republish || p.waiters.Retrying() // those that are held may find a place here
 	}
 	return !open && p.waiters.Retrying()
 }
 
-// windowOpenLocked reports whether the window of e stays open. It is over in time, or as soon
-// as there is no connection that was dialled within it, and none on its way.
-func (p *pool) windowOpenLocked(e *endpoint, now time.Time) bool {
+// inRetryPeriodLocked reports whether the period of e goes on. It is over in time, or as soon as
+// there is no connection that was dialled within it, and none on its way.
+func (p *pool) inRetryPeriodLocked(e *endpoint, now time.Time) bool {
 	g, opened := &e.goAways, e.goAways.count.Opened()
 	if n := g.count.Count(); n != g.seen {
-		g.seen, g.windowEnds = n, now.Add(retryWithin)
+		g.seen, g.retryUntil = n, now.Add(retryWithin)
 	}
 	pending := false
 	for _, s := range e.subchannels {
-		dialled := s.Phase() == lifecycle.Ready && s.conn.subConn.goAways >= opened
+		dialled := s.Phase() == lifecycle.Ready && s.conn.subConn.goAwaysAtDial >= opened
 		if dialled && !now.Before(s.Since().Add(freshAfter)) && !s.conn.load.Fresh() {
 			s.conn.load.SetFresh(opened)
 			p.republish = true
-			g.windowEnds = now.Add(lateRetries)
+			g.retryUntil = now.Add(lateRetries)
 		}
-		// Of a connection that said GOAWAY gRPC tells in a moment that it is lost.
-		pending = pending || dialled || s.Pending() || s.Serves() && s.conn.load.GoAwayReceived()
+		// gRPC is about to report IDLE for a connection that got a GOAWAY.
+		pending = pending || dialled || s.Pending() || s.InService() && s.conn.load.GoAwayReceived()
 	}
-	return pending && now.Before(g.windowEnds)
+	return pending && now.Before(g.retryUntil)
 }

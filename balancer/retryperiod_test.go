@@ -46,7 +46,7 @@ func (r *restarting) connect(s *subchannel, now time.Time) {
 	r.e.Plan(now)
 	r.e.Connected(s.Subchannel, 0, now)
 	r.e.Observe(s.Subchannel, lifecycle.Facts{Health: lifecycle.HealthServing, Answered: true}, now)
-	s.conn = &connection{load: load.New(r.p.waiters, &r.e.goAways.count), subConn: &subConn{goAways: r.e.goAways.count.Count()}}
+	s.conn = &connection{load: load.New(r.p.waiters, &r.e.goAways.count), subConn: &subConn{goAwaysAtDial: r.e.goAways.count.Count()}}
 }
 
 // goAway ends the connection of s by a GOAWAY; told says that gRPC has reported it as lost.
@@ -65,7 +65,7 @@ func (r *restarting) open(now time.Time) bool {
 	return r.e.goAways.count.Opened() != 0
 }
 
-// Guards: `n != g.seen` in windowOpenLocked: what the last GOAWAY refuses is still to
+// Guards: `n != g.seen` in inRetryPeriodLocked: what the last GOAWAY refuses is still to
 // come when the window of the first would end.
 func TestAWindowLastsFromTheLastGoAway(t *testing.T) {
 	r := restart(t)
@@ -82,8 +82,8 @@ func TestAWindowLastsFromTheLastGoAway(t *testing.T) {
 
 // A server that restarts has an old process that may still take connections.
 //
-// Guards: `s.Since().Add(freshAfter)` and `s.conn.subConn.goAways >= opened` in
-// windowOpenLocked.
+// Guards: `s.Since().Add(freshAfter)` and `s.conn.subConn.goAwaysAtDial >= opened` in
+// inRetryPeriodLocked.
 func TestAConnectionIsFreshWhenItWasDialledAfterTheGoAwayAndHasLivedForAMoment(t *testing.T) {
 	r := restart(t)
 	old, made := r.subs[1], r.subs[0]
@@ -103,7 +103,7 @@ func TestAConnectionIsFreshWhenItWasDialledAfterTheGoAwayAndHasLivedForAMoment(t
 	require.True(t, old.conn.load.Fresh())
 }
 
-// Guards: `return pending &&` in windowOpenLocked.
+// Guards: `return pending &&` in inRetryPeriodLocked.
 func TestNoRPCIsHeldForAConnectionThatDoesNotCome(t *testing.T) {
 	r := restart(t)
 	for _, s := range r.subs {

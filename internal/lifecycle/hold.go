@@ -1,0 +1,43 @@
+package lifecycle
+
+import "time"
+
+// Whether an RPC that finds every connection full may wait outside of them is decided in two
+// steps: here for the endpoint, as Plan.Hold, and for each RPC by the picker that is made
+// with it, package picker.
+
+// longestHold bounds how long RPCs are held for an attempt. After that they wait in the
+// connections that are full, under maxPending.
+const longestHold = time.Second
+
+// holdsPicks reports whether RPCs that find every connection full should wait outside: a
+// connection is on its way, or will be as soon as an RPC waits. Where no limit is known none
+// is ever full.
+func (e *Endpoint) holdsPicks() bool {
+	limited := e.streamLimit.perConnection != NoLimit
+	return !e.removed && (limited && e.canGrow() || (limited || e.requests.limit > 0) && e.roomIsComing())
+}
+
+// roomIsComing reports whether all connections that are being made may soon be READY, and
+// there are any. A renewal brings no room, but where the old connection has none.
+func (e *Endpoint) roomIsComing() (coming bool) {
+	for _, s := range e.subchannels {
+		if !s.Pending() || s.renewal() && s.openedFor != ReasonRequests {
+			continue
+		}
+		if coming = true; e.clock.reached(s.dialled.Add(longestHold)) {
+			return false
+		}
+	}
+	return coming && e.outage == nil
+}
+
+// canGrow reports whether one RPC more than there is room for makes the endpoint grow.
+func (e *Endpoint) canGrow() bool {
+	most := outgrows(e.settings, e.Size(), e.streamLimit.perConnection)
+	room := 0
+	for s := range e.in(Ready) {
+		room += s.StreamLimit()
+	}
+	return most > 0 && room+1 >= most && e.outage == nil && !e.has(Backoff)
+}
