@@ -3,7 +3,6 @@ package balancer
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,7 +62,7 @@ type failure struct {
 }
 
 func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
-	target := userInfo.ReplaceAllString(opts.Target.String(), "://…@")
+	target := settings.HideUserinfo(opts.Target.String())
 	p := &pool{
 		channel:   channel{cc, opts, target, cc.MetricsRecorder(), time.Now()},
 		endpoints: newEndpoints(),
@@ -79,10 +78,6 @@ func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	p.unregister = registry.Register(p)
 	return p
 }
-
-// userInfo is what a target that is nested in ours may have before its host, a
-// password even. Elsewhere gRPC leaves it out.
-var userInfo = regexp.MustCompile(`://[^/?#@]*@`)
 
 // UpdateClientConnState takes the resolver's endpoints and the settings.
 func (p *pool) UpdateClientConnState(s balancer.ClientConnState) error {

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/serviceconfig"
 	"google.golang.org/grpc/status"
+
+	"github.com/grpc-subpool/subpool/internal/settings"
 )
 
 // Scheme is the scheme of the targets.
@@ -48,7 +50,7 @@ func (builder) Build(t resolver.Target, cc resolver.ClientConn, opts resolver.Bu
 	if opts.DisableServiceConfig {
 		return refuse(targetError(t.URL.String(), "needs the service configs that grpc.WithDisableServiceConfig turns off; name the policy in the default service config instead"))
 	}
-	g := &group{cc: cc, name: secret.ReplaceAllString(t.URL.String(), "://…@"), target: target}
+	g := &group{cc: cc, name: settings.HideUserinfo(t.URL.String()), target: target}
 	g.ours = cc.ParseServiceConfig(target.Settings.ServiceConfig())
 	if g.ours.Err != nil { // a picker that is not registered
 		why := strings.TrimPrefix(g.ours.Err.Error(), `error parsing config for policy "subpool": `)

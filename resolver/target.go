@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -90,15 +89,13 @@ func asWritten(u url.URL) string {
 // an @ may be a password.
 func targetError(target, format string, args ...any) error {
 	const most = 200
-	target = secret.ReplaceAllString(target, "://…@")
+	target = settings.HideUserinfo(target)
 	if len(target) > most {
 		target = target[:most] + "…"
 	}
 	why := strings.TrimPrefix(fmt.Sprintf(format, args...), "subpool: ")
 	return fmt.Errorf("subpool: target %q: %s", target, why)
 }
-
-var secret = regexp.MustCompile(`://[^/?#@]*@`)
 
 // innerTargets splits a path into what it nests, or the hosts that it lists.
 func innerTargets(authority, path string) ([]resolver.Target, error) {

@@ -24,8 +24,8 @@ import (
 // and publishes, as soon as no connection is on its way, and some time after the last GOAWAY.
 
 // GoAways counts the connections of one endpoint on which a GOAWAY came. The first opens a
-// window, which the policy closes. While there is none all connections are fresh; in a
-// window those are that the policy calls so. The zero value is ready to use.
+// retry period, which the policy closes. While there is none all connections are fresh; in one
+// those are that the policy calls so. The zero value is ready to use.
 type GoAways struct {
 	n      atomic.Uint32
 	opened atomic.Uint32 // what n was when the retry period opened, with the one that did; or 0

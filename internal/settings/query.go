@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -48,3 +49,9 @@ func queryValue(s string) json.RawMessage {
 	js, _ := json.Marshal(s) //nolint:errchkjson // a string always can be
 	return js
 }
+
+// HideUserinfo takes out of a target, and of what it nests, what RFC 3986 calls userinfo: a
+// password may be in it.
+func HideUserinfo(target string) string { return userinfo.ReplaceAllString(target, "://…@") }
+
+var userinfo = regexp.MustCompile(`://[^/?#@]*@`)
