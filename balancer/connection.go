@@ -44,8 +44,8 @@ type connection struct {
 	drainingAt  time.Time   // since when it gets no RPC, by retirement or a GOAWAY; or zero
 }
 
-// connected returns the SubConn of the connection. There must be one.
-func (s *subchannel) connected() *subConn { return s.subConns[s.Address()] }
+// activeSubConn returns the SubConn of the connection. There must be one.
+func (s *subchannel) activeSubConn() *subConn { return s.subConns[s.Address()] }
 
 // inFlight returns how many RPCs the connection carries.
 func (s *subchannel) inFlight() int {
@@ -57,7 +57,7 @@ func (s *subchannel) inFlight() int {
 
 // connectedLocked gives s its connection: load, listener of the health, and of GOAWAYs.
 func (p *pool) connectedLocked(s *subchannel) {
-	sub := s.connected()
+	sub := s.activeSubConn()
 	c := &connection{
 		load:      load.New(p.waiters, &s.endpoint.goAways.count),
 		transport: sub.observer.Conn(), subConn: sub,

@@ -26,7 +26,7 @@ func (p *pool) carryOutLocked(now time.Time) {
 		p.drainLocked(e, now)
 		for _, s := range e.plan.Connected {
 			sub := p.endpoints.byID[s.ID()]
-			p.shutdownLocked(sub, sub.connected(), false)
+			p.shutdownLocked(sub, sub.activeSubConn(), false)
 		}
 		for _, c := range e.plan.Close {
 			p.closeLocked(e, c, now)
@@ -52,7 +52,7 @@ func (p *pool) dialLocked(now time.Time) {
 			s := p.subchannelLocked(e, d.Subchannel)
 			if err := p.connectLocked(s, d.Address); err != nil {
 				p.failure.connection = err
-				e.Lost(d.Subchannel, d.Address, lifecycle.End{Cause: err.Error()}, now)
+				e.NotDialled(d.Subchannel, d.Address, err.Error(), now)
 			}
 		}
 	}

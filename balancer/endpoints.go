@@ -39,7 +39,7 @@ type endpoint struct {
 
 func (p *pool) newEndpointLocked(addr resolver.Endpoint) *endpoint {
 	newID := func() lifecycle.ID { p.endpoints.lastID++; return p.endpoints.lastID }
-	return &endpoint{addr: addr, Endpoint: lifecycle.New(settingsOf(addr, *p.cfg), addrsOf(addr), newID, rand.Float64)}
+	return &endpoint{addr: addr, Endpoint: lifecycle.New(settingsOf(addr, *p.cfg), addrsOf(addr), p.since, newID, rand.Float64)}
 }
 
 // subchannelLocked returns the subchannel of e that s is the life cycle of.

@@ -134,7 +134,7 @@ func TestWaitForReadySurvivesAnOutage(t *testing.T) {
 	})
 }
 
-// Guards: `e.Lost(d.Subchannel, d.Address, …)` in dialLocked: a subchannel without SubConn
+// Guards: `e.NotDialled(d.Subchannel, d.Address, …)` in dialLocked: a subchannel without SubConn
 // is a failed attempt, not a reason to try again at once.
 func TestAChannelThatMakesNoSubConnsIsNotAskedInAHotLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

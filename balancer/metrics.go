@@ -125,7 +125,7 @@ func (p *pool) streamLimitLocked() int {
 	limit, listed, known := noLimit, false, false
 	for _, e := range p.endpoints.list {
 		if !e.Removed() {
-			n, ok := e.StreamLimit()
+			n, ok := e.AdvertisedLimit()
 			limit, listed, known = min(limit, n), true, known || ok
 		}
 	}

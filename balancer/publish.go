@@ -87,7 +87,7 @@ func (p *pool) pickerLocked(ready []*subchannel, waiting *load.Waiting, err erro
 	}
 	serving := load.Input{Waiters: p.waiters, Waiting: waiting, Hold: p.published.hold, MaxQueued: p.published.maxQueued}
 	for _, s := range ready {
-		serving.Conns = append(serving.Conns, load.Conn{SubConn: s.connected().sc, Address: s.connected().addr, Load: s.conn.load})
+		serving.Conns = append(serving.Conns, load.Conn{SubConn: s.activeSubConn().sc, Address: s.activeSubConn().addr, Load: s.conn.load})
 	}
 	for _, e := range p.endpoints.list {
 		for _, s := range e.subchannels {

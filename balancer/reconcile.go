@@ -64,7 +64,7 @@ func (p *pool) observeLocked(s *subchannel, now time.Time) {
 	if s.Phase() == lifecycle.NotServing && before != lifecycle.NotServing {
 		p.failure.connection = c.health.err()
 	}
-	if n := s.StreamLimit(); n != c.streamLimit {
+	if n := s.StreamLimit(); n != c.streamLimit && s.InService() { // else it has no place for more
 		c.streamLimit = n
 		c.load.SetLimit(n)
 	}
@@ -72,6 +72,7 @@ func (p *pool) observeLocked(s *subchannel, now time.Time) {
 
 // facts is what is seen of a connection now.
 func (c *connection) facts() lifecycle.Facts {
+	drained := c.load.Drained() // before GoAway: a GOAWAY may drain it between the two
 	f := lifecycle.Facts{
 		InFlight:     c.load.InFlight(),
 		Started:      c.load.Starts(),
@@ -80,7 +81,7 @@ func (c *connection) facts() lifecycle.Facts {
 		Limit:        noLimit,
 		RequestsUsed: c.load.RequestLimitReached(),
 		GoAway:       c.load.GoAwayReceived(),
-		Drained:      c.load.Drained(),
+		Drained:      drained,
 	}
 	if t := c.transport; t != nil {
 		f.ForceClosable = true

@@ -31,7 +31,7 @@ func restart(t *testing.T) *restarting {
 	newID := func() lifecycle.ID { id++; return id }
 	e := &endpoint{
 		addr:     resolver.Endpoint{Addresses: make([]resolver.Address, 1)},
-		Endpoint: lifecycle.New(settings, []string{""}, newID, func() float64 { return 0.5 }),
+		Endpoint: lifecycle.New(settings, []string{""}, start, newID, func() float64 { return 0.5 }),
 	}
 	p.endpoints.list = []*endpoint{e}
 	r := &restarting{p: p, e: e}

@@ -37,7 +37,7 @@ func (p *pool) Recycle() {
 }
 
 func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
-	p.readConnectionsLocked(now)
+	p.readConnectionsLocked(now) // what that starts has raised a signal, too, and is reconciled soon
 	p.countHeldLocked()
 	p.countFullLocked()
 	shown := inspect.Pool{

@@ -24,7 +24,7 @@ func (s *signal) take() bool { return s.raised.Swap(false) }
 // signals are what wakes a pool, but for its timer.
 type signals struct {
 	changed  signal // a connection may be drained or healthy, or answers nothing; or held RPCs may find a place
-	demand   signal // a connection carries so much that an endpoint may have to grow, or an RPC is held
+	demand   signal // a connection carries so much that an endpoint may have to grow, or its limit changed, or an RPC is held
 	exitIdle signal // an RPC or ClientConn.Connect wants a connection
 	full     signal // RPCs were queued or refused
 }

@@ -8,8 +8,9 @@ import (
 // demand is the RPCs in flight of an endpoint, now and of late.
 type demand struct {
 	window window
-	now    int  // when it was last sampled
-	used   bool // since then connections carried RPCs, or started some
+	epoch  time.Time // parts of the window are counted from it
+	now    int       // when it was last sampled
+	used   bool      // since then connections carried RPCs, or started some
 }
 
 // samples is into how many parts idleTimeout is divided: a sample is taken in each.
@@ -23,19 +24,21 @@ type window struct {
 	next  time.Time        // when the next part begins
 }
 
-// observe takes a sample. Where idleTimeout is 0 the window has no end.
-func (w *window) observe(value int, idleTimeout time.Duration, now time.Time) {
+// observe takes a sample. Parts are counted from epoch, which all endpoints of a channel share:
+// so they end together, and the channel looks once for all. Where idleTimeout is 0 the window
+// has no end.
+func (w *window) observe(value int, idleTimeout time.Duration, now, epoch time.Time) {
 	part := idleTimeout / samples
 	switch {
 	case idleTimeout == 0:
 		w.next = time.Time{}
-	case w.next.IsZero() || w.next.After(now.Add(part)):
-		w.next = now.Add(part) // the timeout is new, or shorter than it was
+	case w.next.IsZero() || w.next.After(now.Add(part)): // the timeout is new, or shorter than it was
+		w.next = epoch.Add((now.Sub(epoch)/part + 1) * part)
 	case !now.Before(w.next):
 		n := int(min(1+now.Sub(w.next)/part, samples+1))
 		copy(w.peaks[n:], w.peaks[:])
 		clear(w.peaks[:n])
-		w.next = now.Add(part)
+		w.next = epoch.Add((now.Sub(epoch)/part + 1) * part)
 	}
 	w.peaks[0] = max(w.peaks[0], value)
 }
@@ -67,8 +70,8 @@ func (e *Endpoint) Sample(waiting int, now time.Time) {
 	if e.streamLimit.allZero { // more connections would not carry it either
 		d = min(d, e.demand.window.peak())
 	}
-	e.demand.window.observe(d, e.settings.IdleTimeout, now)
-	e.sizing.previous.observe(0, e.settings.IdleTimeout, now)
+	e.demand.window.observe(d, e.settings.IdleTimeout, now, e.demand.epoch)
+	e.sizing.previous.observe(0, e.settings.IdleTimeout, now, e.demand.epoch)
 	e.demand.now, e.demand.used = d, false
 }
 

@@ -4,9 +4,8 @@
 // caller, package balancer, tells it what happened, and carries out what it answers.
 //
 // In come events (Connected, Failed, BackoffOver, Lost), what is seen of a connection
-// (Observe), and settings. Out comes one [Plan]. An event only changes facts; Plan compares
-// the facts and never remembers what it has asked for. So an event that is late, repeated
-// or out of turn does no harm.
+// (Observe), and settings. Out comes one [Plan]. An event only changes facts, and Plan compares
+// them: an event that is late or repeated does no harm. Each plan must be carried out.
 package lifecycle
 
 import (
@@ -41,10 +40,11 @@ type Endpoint struct {
 }
 
 // New returns an endpoint without subchannels. addresses are its alternatives, as decisions
-// name them, at least one; newID is called for each new subchannel, random returns 0 to 1.
-func New(settings config.Config, addresses []string, newID func() ID, random func() float64) *Endpoint {
+// name them, at least one; epoch is the same for all endpoints of a channel; newID is called for
+// each new subchannel, random returns 0 to 1.
+func New(settings config.Config, addresses []string, epoch time.Time, newID func() ID, random func() float64) *Endpoint {
 	return &Endpoint{
-		settings: settings, addresses: addresses, newID: newID, random: random,
+		settings: settings, addresses: addresses, newID: newID, random: random, demand: demand{epoch: epoch},
 		streamLimit: streamLimit{perConnection: NoLimit, reported: NoLimit},
 	}
 }
@@ -113,7 +113,7 @@ func (e *Endpoint) SetSettings(s config.Config, now time.Time) {
 		return
 	}
 	e.sizing.previous = window{}
-	e.sizing.previous.observe(min(size, s.MaxSize), s.IdleTimeout, now)
+	e.sizing.previous.observe(min(size, s.MaxSize), s.IdleTimeout, now, e.demand.epoch)
 }
 
 // Failures returns how many attempts failed in a row, as the backoff counts them.
@@ -139,7 +139,7 @@ func (e *Endpoint) Recycle() (connections int) {
 // Wake says that an RPC found the channel without a connection, or that ClientConn.Connect
 // was called: an endpoint without subchannels opens one, and one in an outage may try once.
 func (e *Endpoint) Wake(now time.Time) {
-	e.demand.window.observe(1, e.settings.IdleTimeout, now)
+	e.demand.window.observe(1, e.settings.IdleTimeout, now, e.demand.epoch)
 	e.allowAttempt()
 }
 

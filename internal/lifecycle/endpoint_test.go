@@ -189,7 +189,7 @@ func TestSubchannelsAreThoseInServiceAndThenThoseThatDrain(t *testing.T) {
 // Guards: the initial streamLimit in New.
 func TestANewEndpointKnowsNoLimit(t *testing.T) {
 	s := newStory(t, parseSettings(t, config.Config{}, ""), "a:1")
-	limit, known := s.StreamLimit()
+	limit, known := s.AdvertisedLimit()
 	require.Equal(t, NoLimit, limit)
 	require.False(t, known)
 	require.False(t, s.Plan(start).Hold)

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Connected says that the SubConn to an address of s is READY.
+// Connected says that the SubConn to an address of s is READY. It reports whether that is a new
+// connection.
 func (e *Endpoint) Connected(s *Subchannel, address int, now time.Time) bool {
 	if !s.connected(now, e.random()) {
 		return false
@@ -21,7 +22,7 @@ func (e *Endpoint) Connected(s *Subchannel, address int, now time.Time) bool {
 }
 
 // Failed says that the SubConn to an address of s failed to connect, and why. gRPC backs off
-// now.
+// now. It reports whether s was connecting.
 func (e *Endpoint) Failed(s *Subchannel, address int, cause string) bool {
 	if s.phase != Connecting {
 		return false
@@ -31,6 +32,12 @@ func (e *Endpoint) Failed(s *Subchannel, address int, cause string) bool {
 		e.countFailure(s)
 	}
 	return true
+}
+
+// NotDialled says that no SubConn could be made to an address of s, and why.
+func (e *Endpoint) NotDialled(s *Subchannel, address int, cause string, now time.Time) {
+	e.lostConnecting(s, address, now)
+	e.decideFailed(s, address, cause)
 }
 
 // BackoffOver says that a SubConn is IDLE. gRPC reports that both when a backoff ends and when a
@@ -57,7 +64,10 @@ type End struct {
 // it flapped: ended too early to count as a success.
 func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (flapped bool) {
 	if s.phase == Connecting {
-		return e.lostConnecting(s, address, end, now)
+		if flapped = e.lostConnecting(s, address, now); flapped {
+			e.decideFailed(s, address, end.Cause)
+		}
+		return flapped
 	}
 	if !s.Connected() || address != s.attempt.connected {
 		return false
@@ -65,7 +75,7 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	served := s.InService()
 	s.conn.facts.Answered = end.Answered
 	flapped = served && now.Before(s.conn.provenAt(e.settings))
-	e.requests.ended(end)
+	e.endedAfter(end)
 	if served {
 		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit
 		e.decideLost(s, end, now)
@@ -89,7 +99,7 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 }
 
 // lostConnecting is Lost for an attempt. gRPC skips READY if a connection ends at once.
-func (e *Endpoint) lostConnecting(s *Subchannel, address int, end End, now time.Time) (flapped bool) {
+func (e *Endpoint) lostConnecting(s *Subchannel, address int, now time.Time) (flapped bool) {
 	over, failed := s.attempt.ended(address, addressIdle)
 	switch {
 	case !over:
@@ -102,7 +112,6 @@ func (e *Endpoint) lostConnecting(s *Subchannel, address int, end End, now time.
 	}
 	s.lost()
 	e.countFlap(s, now)
-	e.decideFailed(s, address, end.Cause)
 	return true
 }
 

@@ -24,17 +24,17 @@ const leastRequestLimit = 8
 // endsWithin is how long the server may take to end a connection that carried as many.
 const endsWithin = 250 * time.Millisecond
 
-// ended says how the server ended a connection.
-func (r *requestLimit) ended(end End) {
-	switch {
+// endedAfter takes how the server ended a connection.
+func (e *Endpoint) endedAfter(end End) {
+	switch r := &e.requests; {
 	case !end.Final:
 		return
 	case end.Took >= leastRequestLimit && end.Took == r.last:
 		r.limit = end.Took
-	case end.Took > r.limit:
-		r.limit = 0
+	case r.limit > 0 && end.Took > r.limit: // it takes more
+		e.liftRequestLimit()
 	}
-	r.last = end.Took
+	e.requests.last = end.Took
 }
 
 // RequestLimit returns how many RPCs may start on the connection in all; 0 is any number.

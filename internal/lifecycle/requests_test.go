@@ -30,13 +30,27 @@ func TestTwoEndsThatAgreeMakeALimit(t *testing.T) {
 		{"another limit", []End{final(1000), final(1000), final(2000), final(2000)}, 2000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var r requestLimit
+			var e Endpoint
 			for _, end := range c.ends {
-				r.ended(end)
+				e.endedAfter(end)
 			}
-			assert.Equal(t, c.want, r.limit)
+			assert.Equal(t, c.want, e.requests.limit)
 		})
 	}
+}
+
+// A connection that was made under the limit may carry more, too.
+//
+// Guards: `e.liftRequestLimit()` in endedAfter.
+func TestAServerThatTakesMoreLiftsTheLimitOfAllConnections(t *testing.T) {
+	s, a := learned(t)
+	b := s.subchannels[1]
+	s.facts[b].Answered = true
+	s.end(b, End{Final: true, Took: 101})
+	s.settle()
+	require.True(t, s.did.RequestsLifted)
+	require.Zero(t, a.RequestLimit())
+	require.Equal(t, 101, s.requests.last)
 }
 
 // learned is a pool of two whose server ends connections after 100 RPCs, as it has learned.

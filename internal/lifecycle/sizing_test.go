@@ -52,10 +52,10 @@ func TestOutgrowsIsWhereTheSizeChanges(t *testing.T) {
 func TestTheWindowRemembersAPeakForIdleTimeout(t *testing.T) {
 	const idleTimeout = 16 * time.Second
 	var w window
-	w.observe(30, idleTimeout, start)
+	w.observe(30, idleTimeout, start, start)
 	for s := range 60 {
 		now := start.Add(time.Duration(s) * 500 * time.Millisecond)
-		w.observe(2, idleTimeout, now)
+		w.observe(2, idleTimeout, now, start)
 		switch age := now.Sub(start); {
 		case age <= idleTimeout:
 			require.Equal(t, 30, w.peak(), "%v", age)
@@ -67,23 +67,23 @@ func TestTheWindowRemembersAPeakForIdleTimeout(t *testing.T) {
 
 func TestTheWindowForgetsAfterALongTimeWithoutSamples(t *testing.T) {
 	var w window
-	w.observe(30, time.Second, start)
-	w.observe(0, time.Second, start.Add(time.Hour))
+	w.observe(30, time.Second, start, start)
+	w.observe(0, time.Second, start.Add(time.Hour), start)
 	assert.Zero(t, w.peak())
 }
 
 func TestWithoutIdleTimeoutNothingShrinks(t *testing.T) {
 	var w window
-	w.observe(30, 0, start)
-	w.observe(0, 0, start.Add(1000*time.Hour))
+	w.observe(30, 0, start, start)
+	w.observe(0, 0, start.Add(1000*time.Hour), start)
 	assert.Equal(t, 30, w.peak())
 }
 
 // Guards: `w.next.After(now.Add(part))` in window.observe.
 func TestAShorterIdleTimeoutHoldsAtOnce(t *testing.T) {
 	var w window
-	w.observe(30, time.Hour, start)
-	w.observe(0, 16*time.Second, start)
+	w.observe(30, time.Hour, start, start)
+	w.observe(0, 16*time.Second, start, start)
 	assert.Equal(t, start.Add(time.Second), w.next)
 }
 
@@ -197,4 +197,14 @@ func TestAnUnusedConnectionOfPreviousSettingsIsNotMadeAgain(t *testing.T) {
 	s.lose(s.subchannels[0])
 	s.settle()
 	require.Equal(t, 3, s.Size())
+}
+
+// Guards: `epoch.Add(` in window.observe: a channel would wake for each of its endpoints.
+func TestTheEndpointsOfAChannelAreSampledTogether(t *testing.T) {
+	for _, made := range []time.Duration{0, 3 * time.Second, 27 * time.Second} {
+		s := newStory(t, config.Config{MinSize: 1, MaxSize: 4, TargetStreams: 100, IdleTimeout: 160 * time.Second}, "a:1")
+		s.now = start.Add(made)
+		s.settle()
+		assert.Equal(t, made.Truncate(10*time.Second)+10*time.Second, s.did.Next.Sub(start))
+	}
 }

@@ -45,7 +45,7 @@ func newStory(t *testing.T, settings config.Config, addresses ...string) *story 
 	var last ID
 	return &story{
 		t: t, now: start, facts: make(map[*Subchannel]*Facts), before: func() {}, each: func(Plan) {},
-		Endpoint: New(settings, addresses, func() ID { last++; return last }, func() float64 { return 0.5 }),
+		Endpoint: New(settings, addresses, start, func() ID { last++; return last }, func() float64 { return 0.5 }),
 	}
 }
 

@@ -69,8 +69,8 @@ func (e *Endpoint) reportStreamLimit() {
 	e.clock.reached(l.nextReport)
 }
 
-// StreamLimit returns how many streams the server allows on the connection that has the
+// AdvertisedLimit returns how many streams the server allows on the connection that has the
 // fewest, and whether a connection was ever there to say so.
-func (e *Endpoint) StreamLimit() (streams int, known bool) {
+func (e *Endpoint) AdvertisedLimit() (streams int, known bool) {
 	return e.streamLimit.reported, e.streamLimit.known
 }

@@ -178,14 +178,14 @@ func TestARemovedEndpointHoldsNothing(t *testing.T) {
 func TestAnotherLimitIsToldOnceASecondAtMost(t *testing.T) {
 	s := tell(t, "size=2")
 	s.connect()
-	limit, known := s.StreamLimit()
+	limit, known := s.AdvertisedLimit()
 	require.Equal(t, NoLimit, limit)
 	require.True(t, known)
 	s.words()
 	s.allow(s.subchannels[1], 50)
 	s.settle()
 	require.Equal(t, []string{"MAX_CONCURRENT_STREAMS: unlimited→50"}, s.words())
-	limit, _ = s.StreamLimit()
+	limit, _ = s.AdvertisedLimit()
 	require.Equal(t, 50, limit)
 	for n := range 100 {
 		s.allow(s.subchannels[1], n)
@@ -200,7 +200,7 @@ func TestAnotherLimitIsToldOnceASecondAtMost(t *testing.T) {
 	s.settle()
 	require.Equal(t, []string{"MAX_CONCURRENT_STREAMS: 99→unlimited"}, s.words())
 	s.cut()
-	limit, known = s.StreamLimit()
+	limit, known = s.AdvertisedLimit()
 	require.Equal(t, NoLimit, limit)
 	require.True(t, known, "a connection was there")
 }

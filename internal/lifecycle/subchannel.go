@@ -38,7 +38,7 @@ func (p Phase) String() string {
 //	Checking, NotServing,    healthIs ─▶ one of these three
 //	Ready:                       lost ─▶ Idle
 //	                           retire ─▶ Draining
-//	Draining:           drained, lost ─▶ Closed
+//	Draining:           drained, lost ─▶ Closed (or after drainTimeout)
 //	Idle, Connecting,          retire ─▶ Closed
 //	Backoff:
 //
@@ -50,10 +50,10 @@ type Subchannel struct {
 	openedFor  Reason        // of its connection, or of the next one
 	recycle    bool          // it is to be replaced on request; until it dials again
 	mayRedial  bool          // Idle: it may try once, be there an outage or not
-	limitEnded bool          // until the next connection: the server ended the last one at the request limit
+	limitEnded bool          // the server ended the last connection at the request limit; while not Connected
 	dialled    time.Time     // when the last attempt began
 	attempt    happyEyeballs // the last one
-	conn       *connection   // Checking, NotServing, Ready and Draining; else nil
+	conn       *connection   // Checking, NotServing, Ready, Draining, and Closed of what drained; else nil
 }
 
 // A connection is what is known of one connection. It is dropped with it.
