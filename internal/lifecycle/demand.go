@@ -33,12 +33,12 @@ func (w *window) observe(value int, idleTimeout time.Duration, now, epoch time.T
 	case idleTimeout == 0:
 		w.next = time.Time{}
 	case w.next.IsZero() || w.next.After(now.Add(part)): // the timeout is new, or shorter than it was
-		w.next = epoch.Add((now.Sub(epoch)/part + 1) * part)
+		w.next = epoch.Add(now.Sub(epoch).Truncate(part) + part)
 	case !now.Before(w.next):
 		n := int(min(1+now.Sub(w.next)/part, samples+1))
 		copy(w.peaks[n:], w.peaks[:])
 		clear(w.peaks[:n])
-		w.next = epoch.Add((now.Sub(epoch)/part + 1) * part)
+		w.next = epoch.Add(now.Sub(epoch).Truncate(part) + part)
 	}
 	w.peaks[0] = max(w.peaks[0], value)
 }
