@@ -83,6 +83,7 @@ func (p *pool) drainLocked(e *endpoint, now time.Time) {
 		s := p.endpoints.byID[d.ID()]
 		s.conn.load.Drain()
 		s.conn.drainingAt = time.Now() // to publish may have taken a while; until here it got RPCs
+		s.conn.observed = s.inFlight()
 		p.observeLocked(s, now)
 	}
 }

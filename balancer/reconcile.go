@@ -46,6 +46,15 @@ func (p *pool) reconcileLocked(now time.Time) {
 
 // readConnectionsLocked tells the endpoints what is seen of their connections.
 func (p *pool) readConnectionsLocked(now time.Time) {
+	// All counts at once: an RPC that ends, and the next one of its caller on a connection that
+	// is read later, are both counted.
+	for _, e := range p.endpoints.list {
+		for _, s := range e.subchannels {
+			if s.conn != nil {
+				s.conn.observed = s.conn.load.InFlight()
+			}
+		}
+	}
 	for _, e := range p.endpoints.list {
 		for _, s := range e.subchannels {
 			p.observeLocked(s, now)
@@ -59,7 +68,6 @@ func (p *pool) observeLocked(s *subchannel, now time.Time) {
 		return
 	}
 	before, facts := s.Phase(), c.facts()
-	c.observed = facts.InFlight
 	s.endpoint.Observe(s.Subchannel, facts, now)
 	if s.Phase() == lifecycle.NotServing && before != lifecycle.NotServing {
 		p.failure.connection = c.health.err()
@@ -74,7 +82,7 @@ func (p *pool) observeLocked(s *subchannel, now time.Time) {
 func (c *connection) facts() lifecycle.Facts {
 	drained := c.load.Drained() // before GoAway: a GOAWAY may drain it between the two
 	f := lifecycle.Facts{
-		InFlight:     c.load.InFlight(),
+		InFlight:     c.observed,
 		Started:      c.load.Starts(),
 		Answered:     c.load.Answered(),
 		Health:       c.health.get(),
