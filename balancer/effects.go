@@ -11,8 +11,8 @@ import (
 )
 
 // carryOutLocked carries out the plans of all endpoints, field by field: lifecycle.Plan says
-// why in this order. But for Close of the policy, all calls of NewSubConn, Connect, UpdateState, ResolveNow
-// and Shutdown are here and in what is called here.
+// why in this order. But for Close of the policy, all calls of NewSubConn, Connect,
+// UpdateState, ResolveNow and Shutdown are here and in what is called here.
 func (p *pool) carryOutLocked(now time.Time) {
 	for _, e := range p.endpoints.list {
 		p.recordLocked(e, e.plan.Decisions, now)

@@ -38,7 +38,7 @@ func (c client) callers(n, calls int) []error {
 // gRPC sends an RPC that was refused again, but only once. What that costs before two
 // connections have ended is what it costs a plain channel.
 //
-// Guards: lifecycle's requestLimit.ended; `c.load.SetRequestLimit(s.RequestLimit())` in
+// Guards: lifecycle's Endpoint.endedAfter; `c.load.SetRequestLimit(s.RequestLimit())` in
 // connectedLocked; `c.RequestLimitReached()` in picker.pool.holds; `l.waiters.expectRetry()` in
 // load.Load.fail; that `t.OnGoAway(goAway)` in connectedLocked comes before gRPC's reader has
 // the frame; `s.conn.requestsUsed()` in lifecycle.Endpoint.urgent.

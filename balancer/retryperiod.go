@@ -29,9 +29,9 @@ const (
 	lateRetries = 50 * time.Millisecond
 )
 
-// endRetriesLocked looks after the retry periods. (What becomes of a connection and of RPCs that
-// the server processes is in shutdown.go: they linger.) It reports whether none is open, and RPCs that
-// wait for a fresh connection must go to any.
+// endRetriesLocked looks after the retry periods. It reports whether none is open, and RPCs
+// that wait for a fresh connection must go to any. What becomes of the connection, and of RPCs
+// that the server processes, is in shutdown.go: they linger.
 func (p *pool) endRetriesLocked(now time.Time) bool {
 	open := false
 	for _, e := range p.endpoints.list {

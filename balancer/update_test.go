@@ -44,9 +44,7 @@ func TestEverySettingChangesInPlace(t *testing.T) {
 		c := client{t, cc, s}
 		c.Connect()
 		synctest.Wait()
-		// The sizes below are the same for up to 16: one that ends, and the next on another
-		// connection, may both be counted while the connections are read one by one.
-		stop := c.load(14)
+		stop := c.load(16)
 		for _, step := range []struct {
 			settings       string
 			after          time.Duration

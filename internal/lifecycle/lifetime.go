@@ -48,12 +48,17 @@ func (c *connection) expiry(s config.Config, refreshIdle bool) (at time.Time, ok
 	return at, ok
 }
 
+// cannotStay reports that a subchannel in service is to be replaced whatever its age and use.
+func (s *Subchannel) cannotStay() bool {
+	return s.conn.suspect || s.recycle || s.conn.requestsUsed()
+}
+
 // due reports whether the subchannel is in service and should be replaced.
 func (e *Endpoint) due(s *Subchannel) bool {
 	if !s.InService() {
 		return false
 	}
-	if s.conn.suspect || s.recycle || s.conn.requestsUsed() {
+	if s.cannotStay() {
 		return true
 	}
 	at, expires := s.conn.expiry(e.settings, s.conn.refreshIdle)

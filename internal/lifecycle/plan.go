@@ -144,7 +144,7 @@ func (e *Endpoint) renewals() (n int) {
 // well, takes no more, or is to be replaced on request. They are made one at a time.
 func (e *Endpoint) urgent() int {
 	for s := range e.inService() {
-		if s.conn.suspect || s.recycle || s.phase == NotServing && e.due(s) || s.conn.requestsUsed() {
+		if s.cannotStay() || s.phase == NotServing && e.due(s) {
 			return 1
 		}
 	}

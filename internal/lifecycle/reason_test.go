@@ -97,9 +97,7 @@ func TestAConnectionThatIsNotReplacedLeavesForAReason(t *testing.T) {
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			s := tell(t, c.settings)
-			s.held = 3
-			s.settle()
-			s.held = 0
+			s.demandOf(3)
 			s.connect()
 			s.want(Ready, 4)
 			s.said = nil

@@ -175,9 +175,7 @@ func (s *story) silent() (d []time.Duration) {
 // refreshed instead of those whose server does.
 func TestOfWhatMinSizeCallsForThoseThatServeAreRefreshedFirst(t *testing.T) {
 	s := tell(t, "minSize=2 maxSize=4 targetStreams=10 idleTimeout=160s")
-	s.held = 40
-	s.settle()
-	s.held = 0
+	s.demandOf(40)
 	s.connect()
 	s.want(Ready, 4)
 	s.now = s.now.Add(time.Second)
@@ -193,9 +191,7 @@ func TestOfWhatMinSizeCallsForThoseThatServeAreRefreshedFirst(t *testing.T) {
 // Guards: `!s.recycle` in Subchannel.well: what is to be replaced anyway is not what stays.
 func TestOfWhatMinSizeCallsForThoseThatAreNotRecycledAreRefreshed(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=2 targetStreams=10 idleTimeout=160s")
-	s.held = 16
-	s.settle()
-	s.held = 0
+	s.demandOf(16)
 	s.connect()
 	s.pass(10 * time.Second)
 	recycled, other := s.subchannels[1], s.subchannels[0]
@@ -220,9 +216,7 @@ func TestTheOneThatStaysWhileOtherEndpointsAreUsedIsRefreshed(t *testing.T) {
 // Guards: `s.conn.refreshIdle = false` in Endpoint.markRefreshIdle.
 func TestWhatWillBeClosedWhenTheWindowHasPassedIsNotRefreshed(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4 targetStreams=10 idleTimeout=160s")
-	s.held = 30
-	s.settle()
-	s.held = 0
+	s.demandOf(30)
 	s.connect()
 	s.said = nil
 	s.unused(175 * time.Second)

@@ -1,9 +1,6 @@
 package lifecycle
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // A requestLimit is what an endpoint knows of a server that ends each connection after the
 // same number of RPCs: nginx does, by keepalive_requests, and refuses what comes behind.
@@ -79,7 +76,7 @@ func (e *Endpoint) refuteDrained(s *Subchannel) {
 
 func (e *Endpoint) liftRequestLimit() {
 	e.requests = requestLimit{}
-	for _, s := range slices.Concat(e.subchannels, e.draining) {
+	for s := range e.Subchannels() {
 		if s.conn != nil {
 			s.conn.requests, s.conn.reachedAt = 0, time.Time{}
 		}

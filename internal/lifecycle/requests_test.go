@@ -90,7 +90,7 @@ func TestALimitHoldsForConnectionsThatAreMadeFromThenOn(t *testing.T) {
 	require.Zero(t, second.RequestLimit())
 }
 
-// Guards: `s.conn.requestsUsed()` in Endpoint.due.
+// Guards: `s.conn.requestsUsed()` in Subchannel.cannotStay.
 func TestAConnectionThatCarriedAsManyIsRenewed(t *testing.T) {
 	s, used := learned(t)
 	s.facts[used].RequestsUsed = true

@@ -146,9 +146,7 @@ func TestTheWatermarkIsAShareOfWhatMakesTheEndpointGrow(t *testing.T) {
 // be seen, though the size is larger still.
 func TestTheWatermarkGoesByThePresentPartOfTheWindow(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4 idleTimeout=160s")
-	s.held = 300
-	s.settle()
-	s.held = 0
+	s.demandOf(300)
 	s.connect()
 	s.pass(10 * time.Second)
 	require.Equal(t, 4, s.Size())
@@ -159,9 +157,7 @@ func TestTheWatermarkGoesByThePresentPartOfTheWindow(t *testing.T) {
 func TestAnUnusedConnectionThatIsLostIsMadeAgainOnlyIfTooFewAreLeft(t *testing.T) {
 	for inFlight, want := range map[int]int{0: 3, 1: 4} {
 		s := tell(t, "minSize=1 maxSize=4 targetStreams=10 idleTimeout=160s")
-		s.held = 30
-		s.settle()
-		s.held = 0
+		s.demandOf(30)
 		s.connect()
 		s.pass(10 * time.Second)
 		s.pass(10 * time.Second)

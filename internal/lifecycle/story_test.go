@@ -49,6 +49,14 @@ func newStory(t *testing.T, settings config.Config, addresses ...string) *story 
 	}
 }
 
+// demandOf is a step in which so many RPCs wait outside.
+func (s *story) demandOf(rpcs int) {
+	s.t.Helper()
+	s.held = rpcs
+	s.settle()
+	s.held = 0
+}
+
 // settle is one step of a shell: it observes, samples, and carries out plans until there is
 // nothing left to do.
 func (s *story) settle() {

@@ -112,9 +112,7 @@ func TestRPCsAreHeldForASecondAtMost(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=2")
 	s.connect()
 	s.allow(s.subchannels[0], 10)
-	s.held = 11
-	s.settle()
-	s.held = 0
+	s.demandOf(11)
 	s.want(Connecting, 1)
 	require.True(t, s.did.Hold)
 	require.Equal(t, longestHold, s.did.Next.Sub(s.now))
@@ -129,9 +127,7 @@ func TestNoRPCIsHeldForAnAttemptThatFails(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
 	s.allow(s.subchannels[0], 10)
-	s.held = 9
-	s.settle()
-	s.held = 0
+	s.demandOf(9)
 	s.want(Connecting, 1)
 	require.True(t, s.did.Hold)
 	s.refuse()

@@ -16,7 +16,7 @@ func four(t *testing.T) *story {
 	return s
 }
 
-// Guards: `s.conn.suspect` in Endpoint.due.
+// Guards: `s.conn.suspect` in Subchannel.cannotStay.
 func TestASuspectIsReplacedAndLeavesFirst(t *testing.T) {
 	s := four(t)
 	suspect := s.subchannels[2]
