@@ -145,16 +145,16 @@ func TestConnectionsWithUnequalLivesDoNotStopEachOther(t *testing.T) {
 	})
 }
 
-// A request limit that was learned holds no longer, and one RPC in four never ends.
+// Two connections end after as many RPCs, by chance, and one RPC in four never ends.
 //
-// Guards: `e.clock.reached(c.reachedAt.Add(endsWithin))` in lifecycle.Endpoint.checkRequestLimit,
+// Guards: `e.clock.reached(c.reachedAt.Add(e.requests.endsWithin()))` in lifecycle.Endpoint.checkRequestLimit,
 // for connections that drain, too.
 func TestAFalseRequestLimitDoesNotPileUpConnections(t *testing.T) {
 	var long atomic.Bool
 	silent(t, `{"maxSize":4}`, func(n int) bool { return !long.Load() || n%4 != 0 }, func(t *testing.T, c client, s *harness.SilentServer) {
 		s.Takes.Store(8)
 		s.Delay = time.Millisecond
-		c.callers(2, 30)
+		c.callers(1, 20)
 		time.Sleep(2 * time.Second)
 		s.Takes.Store(0)
 		long.Store(true)

@@ -10,16 +10,27 @@ import "time"
 //
 //	none ── two ends agree ──▶ limit ── a connection that carried as many is not ended ──▶ none
 type requestLimit struct {
-	limit int // RPCs; 0 is none
-	last  int // that the server took on the connection that it ended last
+	limit  int // RPCs; 0 is none
+	last   int // that the server took on the connection that it ended last
+	agreed int // ends that made the limit or confirmed it
 }
 
 // leastRequestLimit is the smallest number that makes a limit: connections that a restart
 // ends when they are young may have carried equally few.
 const leastRequestLimit = 8
 
-// endsWithin is how long the server may take to end a connection that carried as many.
-const endsWithin = 250 * time.Millisecond
+// The server may take endsWithin to end a connection that carried as many, for each end that
+// agreed on the number, longestEnd at most: a machine may stand still for hundreds of
+// milliseconds, which refutes nothing that was seen often. RPCs do not wait for this, but no
+// longer than longestHold.
+const (
+	endsWithin = 250 * time.Millisecond
+	longestEnd = 5 * time.Second
+)
+
+func (r *requestLimit) endsWithin() time.Duration {
+	return min(time.Duration(r.agreed)*endsWithin, longestEnd)
+}
 
 // endedAfter takes how the server ended a connection.
 func (e *Endpoint) endedAfter(end End) {
@@ -27,7 +38,10 @@ func (e *Endpoint) endedAfter(end End) {
 	case !end.Final:
 		return
 	case end.Took >= leastRequestLimit && end.Took == r.last:
-		r.limit = end.Took
+		if r.limit != end.Took {
+			r.limit, r.agreed = end.Took, 0
+		}
+		r.agreed++
 	case r.limit > 0 && end.Took > r.limit: // it takes more
 		e.liftRequestLimit()
 	}
@@ -56,8 +70,8 @@ func (e *Endpoint) checkRequestLimit() {
 		switch {
 		case c.facts.RequestsUsed && !c.requestsUsed():
 			c.reachedAt = e.clock.now
-			e.clock.reached(c.reachedAt.Add(endsWithin))
-		case !c.requestsUsed() || !e.clock.reached(c.reachedAt.Add(endsWithin)):
+			e.clock.reached(c.reachedAt.Add(e.requests.endsWithin()))
+		case !c.requestsUsed() || !e.clock.reached(c.reachedAt.Add(e.requests.endsWithin())):
 		case c.facts.RequestsUsed:
 			e.liftRequestLimit()
 		default: // some that started got no stream, and do not count

@@ -114,13 +114,32 @@ func TestALimitStaysWhereTheServerSaysGOAWAY(t *testing.T) {
 	require.Equal(t, 100, s.requests.limit)
 }
 
-// Guards: endsWithin, and that checkRequestLimit waits for it.
+// Guards: `min(time.Duration(r.agreed)*endsWithin, longestEnd)`, and `r.agreed = end.Took, 0`.
+func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
+	var e Endpoint
+	ends := func(n, took int) {
+		for range n {
+			e.endedAfter(End{Final: true, Took: took})
+		}
+	}
+	ends(2, 100)
+	require.Equal(t, endsWithin, e.requests.endsWithin())
+	ends(2, 100)
+	require.Equal(t, 3*endsWithin, e.requests.endsWithin())
+	ends(1000, 100)
+	require.Equal(t, longestEnd, e.requests.endsWithin())
+	ends(2, 50)
+	require.Equal(t, endsWithin, e.requests.endsWithin(), "another number")
+}
+
+// Guards: requestLimit.endsWithin, and that checkRequestLimit waits for it.
 func TestAUsedConnectionThatIsNotEndedRefutesTheLimit(t *testing.T) {
 	s, used := learned(t)
 	s.facts[used].RequestsUsed = true
 	s.settle()
-	require.Equal(t, endsWithin, s.did.Next.Sub(s.now))
-	s.pass(endsWithin - 1)
+	within := s.requests.endsWithin()
+	require.Equal(t, within, s.did.Next.Sub(s.now))
+	s.pass(within - 1)
 	require.False(t, s.did.RequestsLifted)
 	s.pass(1)
 	require.True(t, s.did.RequestsLifted)
@@ -137,7 +156,7 @@ func TestAUsedConnectionThatDrainsRefutesTheLimitInTime(t *testing.T) {
 	s.settle()
 	s.connect()
 	require.Equal(t, Draining, used.phase)
-	s.pass(endsWithin)
+	s.pass(s.requests.endsWithin())
 	require.True(t, s.did.RequestsLifted)
 	require.Zero(t, used.RequestLimit())
 }
@@ -149,7 +168,7 @@ func TestAConnectionOnWhichStartsWereTakenBackIsUsedNoMore(t *testing.T) {
 	s.facts[used].RequestsUsed = true
 	s.settle()
 	s.facts[used].RequestsUsed = false
-	s.pass(endsWithin)
+	s.pass(s.requests.endsWithin())
 	require.False(t, s.did.RequestsLifted)
 	require.Equal(t, 100, s.requests.limit)
 	s.want(Ready, 2)
