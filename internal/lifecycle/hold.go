@@ -21,6 +21,9 @@ func (e *Endpoint) holdsPicks() bool {
 // roomIsComing reports whether all connections that are being made may soon be READY, and
 // there are any. A renewal brings no room, but where the old connection has none.
 func (e *Endpoint) roomIsComing() (coming bool) {
+	if e.outage != nil {
+		return e.outageMayEnd()
+	}
 	for _, s := range e.subchannels {
 		if !s.Pending() || s.renewal() && s.openedFor != ReasonRequests {
 			continue
@@ -29,7 +32,22 @@ func (e *Endpoint) roomIsComing() (coming bool) {
 			return false
 		}
 	}
-	return coming && e.outage == nil
+	return coming
+}
+
+// outageMayEnd reports whether a connection that was made since the last failure has yet to
+// prove itself, within ProvenAfter: then the others are dialled. Were RPCs not held for these,
+// all that waited during the outage would be queued in this one.
+func (e *Endpoint) outageMayEnd() bool {
+	if e.count(Ready) >= e.Size() {
+		return false
+	}
+	for s := range e.in(Ready) {
+		if s.conn.afterFlap {
+			return true
+		}
+	}
+	return false
 }
 
 // canGrow reports whether one RPC more than there is room for makes the endpoint grow.

@@ -42,7 +42,7 @@ func (p *promises) mustAttempt(plan Plan) {
 		}
 	}
 	p.must(begun == 0 || begun == 1 && !p.wasAlone, "in an outage %d attempts beside others", begun)
-	p.must(!plan.Hold, "in an outage no RPC is held")
+	p.must(!plan.Hold || p.has(Ready), "in an outage RPCs are held, and none can end it")
 	p.must(p.outage.failures > 0, "an outage without failure")
 }
 

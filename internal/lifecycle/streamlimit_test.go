@@ -122,7 +122,7 @@ func TestRPCsAreHeldForASecondAtMost(t *testing.T) {
 	require.False(t, s.did.Hold)
 }
 
-// Guards: `coming && e.outage == nil` in roomIsComing, and the same in canGrow.
+// Guards: `e.outage != nil` in roomIsComing, and `e.outage == nil` in canGrow.
 func TestNoRPCIsHeldForAnAttemptThatFails(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
@@ -134,6 +134,55 @@ func TestNoRPCIsHeldForAnAttemptThatFails(t *testing.T) {
 	require.False(t, s.did.Hold)
 	s.endBackoff()
 	s.want(Connecting, 1)
+	require.False(t, s.did.Hold)
+}
+
+// The rest of the endpoint is dialled when the first connection has proved itself. Without
+// this it would get all RPCs that waited.
+//
+// Guards: Endpoint.outageMayEnd.
+func TestRPCsAreHeldForWhatIsDialledWhenAnOutageEnds(t *testing.T) {
+	s := tell(t, "size=4")
+	s.connect()
+	s.allow(s.subchannels[0], 10)
+	s.pass(time.Minute)
+	s.cut()
+	s.refuse()
+	s.endBackoff()
+	require.False(t, s.did.Hold)
+	s.all(Connecting, func(sub *Subchannel) { s.rise(sub); s.allow(sub, 10) })
+	s.settle()
+	s.want(Ready, 1)
+	require.True(t, s.did.Hold)
+	s.facts[s.those(Ready)[0]].Answered = true
+	s.settle()
+	s.want(Connecting, 3)
+	require.True(t, s.did.Hold, "these are on their way now")
+	s.connect()
+	require.False(t, s.did.Hold)
+}
+
+// Guards: `s.conn.afterFlap` in Endpoint.outageMayEnd.
+func TestRPCsAreNotHeldForAnOutageThatMayNotEnd(t *testing.T) {
+	s := tell(t, "size=4")
+	s.connect()
+	s.allow(s.subchannels[0], 10)
+	s.pass(time.Minute)
+	s.lose(s.subchannels[3])
+	s.settle()
+	s.refuse()
+	s.want(Ready, 3)
+	require.False(t, s.did.Hold, "all three were made before the failure")
+}
+
+// Guards: `e.count(Ready) >= e.Size()` in Endpoint.outageMayEnd.
+func TestRPCsAreNotHeldWhereNoneIsDialledWhenAnOutageEnds(t *testing.T) {
+	s := tell(t, "size=1")
+	s.refuse()
+	s.endBackoff()
+	s.all(Connecting, func(sub *Subchannel) { s.rise(sub); s.allow(sub, 10) })
+	s.settle()
+	s.want(Ready, 1)
 	require.False(t, s.did.Hold)
 }
 
