@@ -65,7 +65,7 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	worse = append(worse, w.broken(f)...)
 	if i := w.fails(); i >= 0 && w.EvenShares && !w.limited() {
 		share := func(f *figures) int { return f.shares[i] * 1000 / max(1, f.rpcs) }
-		if n, k := share(f), most(share); n > k+int(1000*m.share) {
+		if n, k := share(f), most(share); n > k {
 			say("share of the failing server: %d ‰, plain %d ‰", n, k)
 		}
 	}

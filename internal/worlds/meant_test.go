@@ -2,23 +2,27 @@ package worlds
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
 )
 
-// A difference that is meant: a setting asks for it, or the law says so. The table is
-// copied to docs/reliability.md, "Differences that are meant".
+// A difference that is not held against the pool: a setting asks for it, the law says so, or it
+// is chance. The table is copied to docs/reliability.md, "Differences that are meant".
 type difference struct {
 	name   string
 	when   func(*World) bool
-	code   codes.Code                 // RPCs that fail by it are not held against the pool; OK is none
-	dials  func(*World, *figures) int // that it explains
-	lost   func(*World, *figures) int // RPCs
+	code   codes.Code // RPCs that fail by it are not held against the pool; OK is none
+	dials  more       // that it explains
+	lost   more       // RPCs
+	late   more       // RPCs whose short deadline was over
+	slower func(w *World, plain *figures) time.Duration
 	pause  func(*World) time.Duration // for which RPCs may wait, or fail, and so long after which throughput is not compared
 	reason string
 }
+
+// A more is how many more there may be than with these plain channels.
+type more func(w *World, ours, plain *figures) int
 
 var meant = []difference{
 	{
@@ -30,7 +34,7 @@ var meant = []difference{
 	{
 		name: "renewal",
 		when: func(w *World) bool { return w.has(`"maxLifetime"`) },
-		dials: func(w *World, f *figures) int {
+		dials: func(w *World, f, _ *figures) int {
 			const shortest = 400 * time.Millisecond * 3 / 4
 			return int(f.lasted/shortest+1) * (w.most() + 1)
 		},
@@ -39,7 +43,7 @@ var meant = []difference{
 	{
 		name: "refresh",
 		when: func(w *World) bool { return !w.FewDials && w.lasts() > time.Minute },
-		dials: func(w *World, f *figures) int {
+		dials: func(w *World, f, _ *figures) int {
 			return int(f.lasted/(3*time.Minute)+1) * w.most()
 		},
 		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped",
@@ -47,7 +51,7 @@ var meant = []difference{
 	{
 		name: "kept open",
 		when: func(w *World) bool { return !w.FewDials && w.shortest() > 0 },
-		dials: func(w *World, f *figures) int {
+		dials: func(w *World, f, _ *figures) int {
 			least, most := w.sizes()
 			n := int(f.lasted/w.shortest()+1) * least
 			if least < most { // idleTimeout ÷ 8 is 30 s
@@ -60,7 +64,7 @@ var meant = []difference{
 	{
 		name: "flow on",
 		when: func(w *World) bool { return w.few() > 0 || w.breaksOff() },
-		lost: func(w *World, f *figures) int {
+		lost: func(w *World, f, _ *figures) int {
 			if w.few() > 0 {
 				return f.made * f.each
 			}
@@ -77,13 +81,18 @@ var meant = []difference{
 		when: func(w *World) bool {
 			return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Cap > 0 })
 		},
-		lost:   func(w *World, f *figures) int { return f.flying },
-		reason: "a server that ends each connection after so many RPCs is known when two ends agree; until then all that waited for a connection meet the first one that is there, where N channels have one each",
+		lost: func(w *World, f, _ *figures) int {
+			if slices.ContainsFunc(w.Servers, func(s Server) bool { return 0 < s.Cap && s.Cap < 8 }) {
+				return f.made * f.each
+			}
+			return f.flying
+		},
+		reason: "a server that ends each connection after so many RPCs is known when two ends agree, and where it takes fewer than eight it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
 	},
 	{
 		name:   "first there",
 		when:   func(w *World) bool { return len(w.Events) > 1 },
-		lost:   func(w *World, f *figures) int { return f.flying },
+		lost:   func(w *World, f, _ *figures) int { return f.flying },
 		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together",
 	},
 	{
@@ -124,111 +133,50 @@ var meant = []difference{
 		code:   codes.NotFound,
 		reason: "an answer of the application is one, whatever its code: of two servers the one that answers sooner carries fewer RPCs at a time, and gets the next one",
 	},
-}
-
-func (w *World) happens(what What) bool {
-	return slices.ContainsFunc(w.Events, func(e Event) bool { return e.What == what })
-}
-
-func (w *World) has(setting string) bool { return strings.Contains(w.Setting, setting) }
-
-// limited reports whether a server states a limit.
-func (w *World) limited() bool {
-	for _, s := range w.Servers {
-		if s.Limit.Streams != 0 {
-			return true
-		}
-	}
-	return w.happens(SetLimit)
-}
-
-// spans is how long it is from the first such event until the last one is over.
-func (w *World) spans(what What) time.Duration {
-	from, to := w.lasts(), time.Duration(0)
-	for _, e := range w.Events {
-		if e.What == what {
-			from, to = min(from, e.At), max(to, e.At+e.For)
-		}
-	}
-	return max(0, to-from)
-}
-
-// shortest is the shortest life that a server gives a connection; 0 is no bound.
-func (w *World) shortest() (life time.Duration) {
-	for _, s := range w.Servers {
-		for _, d := range []time.Duration{s.Age * 9 / 10, s.Idle} {
-			if d > 0 && (life == 0 || d < life) {
-				life = d
+	{
+		name:   "which connection",
+		when:   (*World).loses,
+		lost:   func(_ *World, _, plain *figures) int { return plain.each + 1 },
+		reason: "which connection a server ends with RPCs on it is chance: those of one are lost more, or less",
+	},
+	{
+		name: "short deadlines",
+		when: func(w *World) bool {
+			return slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.ShortOneIn > 0 })
+		},
+		late:   func(_ *World, ours, plain *figures) int { return max(ours.rpcs, plain.rpcs)/50 + plain.each },
+		reason: "an RPC may wait a handshake and 50 ms longer: one in fifty may so meet a deadline that is shorter, and those of one connection",
+	},
+	{
+		name: "which is done again",
+		when: func(w *World) bool { return w.ages() || w.limited() },
+		slower: func(w *World, _ *figures) (d time.Duration) {
+			for _, c := range w.Callers {
+				d = max(d, c.Takes*3/2)
+				if c.Streams > 0 {
+					d = max(d, c.For)
+				}
 			}
-		}
-	}
-	return life
-}
-
-// few is the least number of RPCs after which a server ends a connection; 0 is no bound.
-func (w *World) few() (n int) {
-	for _, s := range w.Servers {
-		if s.Few > 0 && (n == 0 || s.Few < n) {
-			n = s.Few
-		}
-	}
-	return n
-}
-
-// breaksOff reports whether a server ends connections of an age with RPCs on them.
-func (w *World) breaksOff() bool {
-	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Age > 0 && s.Ending.losesRPCs() })
-}
-
-// calls is how long any of the callers calls.
-func (w *World) calls() (d time.Duration) {
-	for _, c := range w.Callers {
-		if c.Rate > 0 || c.Loop > 0 {
-			d += c.For
-		}
-	}
-	return d
-}
-
-// refuses reports whether the pool ended RPCs because its setting asks for it.
-func (w *World) refuses(f *figures) bool { return w.held(f) < f.failures()-f.late }
-
-// held is how many of the failures count.
-func (w *World) held(f *figures) int {
-	n := f.failures() - f.late
-	for _, d := range meant {
-		if d.code != codes.OK && d.when(w) {
-			n -= f.failed[d.code]
-		}
-	}
-	return n
-}
-
-// asked is how many dials more the differences allow.
-func (w *World) asked(f *figures) int {
-	return w.sum(f, func(d difference) func(*World, *figures) int { return d.dials })
-}
-
-// lost is how many failures more the differences allow.
-func (w *World) lost(f *figures) int {
-	return w.sum(f, func(d difference) func(*World, *figures) int { return d.lost })
-}
-
-func (w *World) sum(f *figures, which func(difference) func(*World, *figures) int) (n int) {
-	for _, d := range meant {
-		if of := which(d); of != nil && d.when(w) {
-			n += of(w, f)
-		}
-	}
-	return n
-}
-
-// pause is how long RPCs may wait, or fail, beyond what is compared.
-func (w *World) pause() (longest time.Duration) {
-	for _, d := range meant {
-		if d.pause != nil && d.when(w) {
-			longest = max(longest, d.pause(w))
-		}
-	}
-	return longest
+			return d
+		},
+		reason: "an RPC that a GOAWAY refuses is done again, and at a stream limit another one may come first: which ones is chance, and they take once more as long",
+	},
+	{
+		name:   "refused again",
+		when:   func(w *World) bool { return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Cap > 0 }) },
+		slower: func(w *World, _ *figures) time.Duration { return w.handshake() },
+		reason: "an RPC that a GOAWAY refused waits for a connection that is dialled after it, where another plain channel may have one already",
+	},
+	{
+		name:   "an unfair queue",
+		when:   (*World).limited,
+		slower: func(_ *World, plain *figures) time.Duration { return plain.slowest / 2 },
+		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a half",
+	},
+	{
+		name:   "dark",
+		when:   func(w *World) bool { return w.happens(Darken) },
+		slower: func(w *World, _ *figures) time.Duration { return w.Keepalive * 3 / 2 },
+		reason: "which connection goes dark, and when it was used last, is chance; a ping finds it out after its time and its timeout",
+	},
 }

@@ -1,0 +1,140 @@
+package worlds
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+func (w *World) happens(what What) bool {
+	return slices.ContainsFunc(w.Events, func(e Event) bool { return e.What == what })
+}
+
+func (w *World) has(setting string) bool { return strings.Contains(w.Setting, setting) }
+
+// limited reports whether a server states a limit.
+func (w *World) limited() bool {
+	for _, s := range w.Servers {
+		if s.Limit.Streams != 0 {
+			return true
+		}
+	}
+	return w.happens(SetLimit)
+}
+
+// spans is how long it is from the first such event until the last one is over.
+func (w *World) spans(what What) time.Duration {
+	from, to := w.lasts(), time.Duration(0)
+	for _, e := range w.Events {
+		if e.What == what {
+			from, to = min(from, e.At), max(to, e.At+e.For)
+		}
+	}
+	return max(0, to-from)
+}
+
+// shortest is the shortest life that a server gives a connection; 0 is no bound.
+func (w *World) shortest() (life time.Duration) {
+	for _, s := range w.Servers {
+		for _, d := range []time.Duration{s.Age * 9 / 10, s.Idle} {
+			if d > 0 && (life == 0 || d < life) {
+				life = d
+			}
+		}
+	}
+	return life
+}
+
+// few is the least number of RPCs after which a server ends a connection; 0 is no bound.
+func (w *World) few() (n int) {
+	for _, s := range w.Servers {
+		if s.Few > 0 && (n == 0 || s.Few < n) {
+			n = s.Few
+		}
+	}
+	return n
+}
+
+// breaksOff reports whether a server ends connections of an age with RPCs on them.
+func (w *World) breaksOff() bool {
+	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Age > 0 && s.Ending.losesRPCs() })
+}
+
+// ages reports whether a server ends connections of an age.
+func (w *World) ages() bool {
+	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Age > 0 })
+}
+
+// calls is how long any of the callers calls.
+func (w *World) calls() (d time.Duration) {
+	for _, c := range w.Callers {
+		if c.Rate > 0 || c.Loop > 0 {
+			d += c.For
+		}
+	}
+	return d
+}
+
+// refuses reports whether the pool ended RPCs because its setting asks for it.
+func (w *World) refuses(f *figures) bool { return w.held(f) < f.failures()-f.late }
+
+// held is how many of the failures count.
+func (w *World) held(f *figures) int {
+	n := f.failures() - f.late
+	for _, d := range meant {
+		if d.code != codes.OK && d.when(w) {
+			n -= f.failed[d.code]
+		}
+	}
+	return n
+}
+
+// asked is how many dials more the differences allow.
+func (w *World) asked(ours *figures) int {
+	return w.sum(ours, nil, func(d difference) more { return d.dials })
+}
+
+// lost is how many failures more they allow. In a pause RPCs fail that do not wait for ready.
+func (w *World) lost(ours, plain *figures) int {
+	n := w.sum(ours, plain, func(d difference) more { return d.lost })
+	if calls := w.calls(); w.pause() > 0 && calls > 0 {
+		n += int(float64(max(ours.rpcs, plain.rpcs)) * min(1, w.pause().Seconds()/calls.Seconds()))
+	}
+	return n
+}
+
+// lateMore is how many RPCs more whose short deadline was over they allow.
+func (w *World) lateMore(ours, plain *figures) int {
+	return w.sum(ours, plain, func(d difference) more { return d.late })
+}
+
+func (w *World) sum(ours, plain *figures, which func(difference) more) (n int) {
+	for _, d := range meant {
+		if of := which(d); of != nil && d.when(w) {
+			n += of(w, ours, plain)
+		}
+	}
+	return n
+}
+
+// slower is how much longer an RPC may take than with these plain channels.
+func (w *World) slower(plain *figures) (sum time.Duration) {
+	for _, d := range meant {
+		if d.slower != nil && d.when(w) {
+			sum += d.slower(w, plain)
+		}
+	}
+	return sum
+}
+
+// pause is how long RPCs may wait, or fail, beyond what is compared.
+func (w *World) pause() (longest time.Duration) {
+	for _, d := range meant {
+		if d.pause != nil && d.when(w) {
+			longest = max(longest, d.pause(w))
+		}
+	}
+	return longest
+}
