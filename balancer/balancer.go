@@ -36,9 +36,11 @@ type pool struct {
 	endpoints endpoints
 	waiters   *load.Waiters
 	signals   signals
+	told      newsStack
 	schedule  schedule
+	dials     dials
 	failure   failure
-	published *published
+	published published
 	republish bool // held RPCs must pick again, though what is published stays the same
 	leftovers leftovers
 	counters  counters
@@ -66,7 +68,7 @@ func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	p := &pool{
 		channel:   channel{cc, opts, target, cc.MetricsRecorder(), time.Now()},
 		endpoints: newEndpoints(),
-		published: &published{state: connectivity.Idle},
+		published: published{state: connectivity.Idle},
 	}
 	p.signals.init(p.wake)
 	p.waiters = load.NewWaiters(load.Signals{
@@ -136,6 +138,8 @@ func (p *pool) subConnChanged(s *subchannel, address int, sub *subConn, st balan
 		if e.Failed(s.Subchannel, address, fmt.Sprint(st.ConnectionError)) {
 			p.failure.connection = st.ConnectionError
 		}
+	case connectivity.Connecting, connectivity.Shutdown: // the pool knows
+		return
 	case connectivity.Idle:
 		transport := sub.observer.Conn()
 		sub.observer.Forget()
@@ -146,5 +150,6 @@ func (p *pool) subConnChanged(s *subchannel, address int, sub *subConn, st balan
 	if logger.V(2) {
 		logger.Infof("subpool: %s: subchannel %d is now %v (gRPC says %v of %s)", p.target, s.ID(), s.Phase(), st.ConnectivityState, sub.addr.Addr)
 	}
+	p.endpoints.mark(e)
 	p.reconcileLocked(now)
 }

@@ -63,8 +63,10 @@ func (p *pool) connectedLocked(s *subchannel) {
 		transport: sub.observer.Conn(), subConn: sub,
 		streamLimit: noLimit,
 	}
+	changed := s.endpoint.signals.Changed
+	c.load.SetSignals(s.endpoint.signals)
 	c.load.SetRequestLimit(s.RequestLimit())
-	c.health = watchHealth(sub.sc, p.signals.changed.raise)
+	c.health = watchHealth(sub.sc, changed)
 	if t := c.transport; t != nil {
 		goAway := func(g h2conn.GoAway) { c.load.GoAway(c.health.took(g)) }
 		t.OnGoAway(goAway)
@@ -76,7 +78,7 @@ func (p *pool) connectedLocked(s *subchannel) {
 			after := time.Duration(p.unresponsiveAfter.Load())
 			if after > 0 && c.unanswered.add(t.Received(), time.Now(), after) {
 				c.unanswered.tooLong.Store(true)
-				p.signals.changed.raise()
+				changed()
 			}
 		})
 	}

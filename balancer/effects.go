@@ -10,19 +10,19 @@ import (
 	"github.com/grpc-subpool/subpool/internal/lifecycle"
 )
 
-// carryOutLocked carries out the plans of all endpoints, field by field: lifecycle.Plan says
+// carryOutLocked carries out the plans of a step, field by field: lifecycle.Plan says
 // why in this order. But for Close of the policy, all calls of NewSubConn, Connect,
 // UpdateState, ResolveNow and Shutdown are here and in what is called here.
-func (p *pool) carryOutLocked(now time.Time) {
-	for _, e := range p.endpoints.list {
+func (p *pool) carryOutLocked(step []*endpoint, now time.Time) {
+	for _, e := range step {
 		p.recordLocked(e, e.plan.Decisions, now)
 		if e.plan.RequestsLifted {
 			p.liftRequestLimitLocked(e)
 		}
 	}
-	p.dialLocked(now)
-	p.publishLocked(now)
-	for _, e := range p.endpoints.list {
+	p.dialLocked(step, now)
+	p.publishLocked(step, now)
+	for _, e := range step {
 		p.drainLocked(e, now)
 		for _, s := range e.plan.Connected {
 			sub := p.endpoints.byID[s.ID()]
@@ -32,7 +32,7 @@ func (p *pool) carryOutLocked(now time.Time) {
 			p.closeLocked(e, c, now)
 		}
 	}
-	if p.resolvesLocked(now) {
+	if p.resolvesLocked(step, now) {
 		p.cc.ResolveNow(resolver.ResolveNowOptions{})
 	}
 }
@@ -46,8 +46,8 @@ func (p *pool) liftRequestLimitLocked(e *endpoint) {
 	p.republish = true
 }
 
-func (p *pool) dialLocked(now time.Time) {
-	for _, e := range p.endpoints.list {
+func (p *pool) dialLocked(step []*endpoint, now time.Time) {
+	for _, e := range step {
 		for _, d := range e.plan.Dial {
 			s := p.subchannelLocked(e, d.Subchannel)
 			if err := p.connectLocked(s, d.Address); err != nil {
@@ -61,7 +61,7 @@ func (p *pool) dialLocked(now time.Time) {
 func (p *pool) connectLocked(s *subchannel, address int) error {
 	sub := s.subConns[address]
 	if sub == nil {
-		sub = &subConn{addr: s.endpoint.addr.Addresses[address], observer: h2conn.NewObserver(p.signals.demand.raise)}
+		sub = &subConn{addr: s.endpoint.addr.Addresses[address], observer: h2conn.NewObserver(s.endpoint.signals.Demand)}
 		opts := balancer.NewSubConnOptions{
 			StateListener: func(st balancer.SubConnState) { p.subConnChanged(s, address, sub, st) },
 		}
@@ -83,6 +83,7 @@ func (p *pool) drainLocked(e *endpoint, now time.Time) {
 		s := p.endpoints.byID[d.ID()]
 		s.conn.load.Drain()
 		s.conn.drainingAt = time.Now() // to publish may have taken a while; until here it got RPCs
+		d.Draining(s.conn.drainingAt)
 		s.conn.observed = s.inFlight()
 		p.observeLocked(s, now)
 	}
@@ -102,9 +103,9 @@ func (p *pool) closeLocked(e *endpoint, closing lifecycle.Closing, now time.Time
 	p.endpoints.drop(e, s)
 }
 
-func (p *pool) resolvesLocked(now time.Time) bool {
+func (p *pool) resolvesLocked(step []*endpoint, now time.Time) bool {
 	due := p.resolveDueLocked(now)
-	for _, e := range p.endpoints.list {
+	for _, e := range step {
 		due = due || e.plan.Resolve
 	}
 	return due

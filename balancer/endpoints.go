@@ -10,6 +10,7 @@ import (
 
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/internal/lifecycle"
+	"github.com/grpc-subpool/subpool/internal/load"
 	poolresolver "github.com/grpc-subpool/subpool/resolver"
 )
 
@@ -21,8 +22,12 @@ type endpoints struct {
 	list       []*endpoint
 	byID       map[lifecycle.ID]*subchannel // those that have dialled
 	lastID     lifecycle.ID
-	active     bool // RPCs were sent of late to any of them
 	warnedSize bool
+
+	marked    []*endpoint // for the next step: see news
+	deadlines deadlines
+	retrying  []*endpoint // that have a retry period
+	sum       sum
 }
 
 func newEndpoints() endpoints { return endpoints{byID: make(map[lifecycle.ID]*subchannel)} }
@@ -35,11 +40,23 @@ type endpoint struct {
 	plan        lifecycle.Plan // the last one
 	goAways     goAways
 	urgent      int // connections that were retired though maxSize drained already
+
+	news       news
+	signals    *load.Signals // that its connections have
+	marked     bool
+	nextDemand time.Time // no look at the demand before
+	deadline   time.Time // in deadlines; or zero
+	queuedAt   int       // where in them
+	part       part      // in endpoints.sum
+
+	waitsToDial bool // in dials
 }
 
 func (p *pool) newEndpointLocked(addr resolver.Endpoint) *endpoint {
 	newID := func() lifecycle.ID { p.endpoints.lastID++; return p.endpoints.lastID }
-	return &endpoint{addr: addr, Endpoint: lifecycle.New(settingsOf(addr, *p.cfg), addrsOf(addr), p.since, newID, rand.Float64)}
+	e := &endpoint{addr: addr, Endpoint: lifecycle.New(settingsOf(addr, *p.cfg), addrsOf(addr), p.since, newID, rand.Float64)}
+	e.signals = p.signalsOf(e)
+	return e
 }
 
 // subchannelLocked returns the subchannel of e that s is the life cycle of.
@@ -73,41 +90,45 @@ func (e *endpoint) ready() iter.Seq[*subchannel] {
 // setEndpointsLocked makes the endpoints those of addrs: new ones are added, those that are
 // missing only finish their RPCs, the rest is not touched.
 func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
-	known := resolver.NewEndpointMap[[]*endpoint]() // by Addr alone
+	known := make(map[string][]*endpoint, len(p.endpoints.list)) // by leastAddr
 	for _, e := range p.endpoints.list {
-		same, _ := known.Get(e.addr)
-		known.Set(e.addr, append(same, e))
+		key := leastAddr(e.addr)
+		known[key] = append(known[key], e)
 	}
-	listed := make(map[*endpoint]bool)
+	listed := make(map[*endpoint]bool, len(addrs))
 	var added, removed []resolver.Endpoint
 	for _, addr := range addrs {
 		if len(addr.Addresses) == 0 {
 			continue
 		}
-		same, _ := known.Get(addr)
+		same := known[leastAddr(addr)]
 		if i := slices.IndexFunc(same, func(e *endpoint) bool { return sameEndpoint(e.addr, addr) }); i >= 0 {
 			same[i].list(addr, listed[same[i]])
 			listed[same[i]] = true
 			continue
 		}
 		e := p.newEndpointLocked(addr)
-		if p.endpoints.active {
+		if p.endpoints.sum.active {
+			e.SetActive(true)
 			e.Wake(now)
 		}
-		known.Set(addr, append(same, e))
+		p.endpoints.mark(e)
+		known[leastAddr(addr)] = append(same, e)
 		p.endpoints.list = append(p.endpoints.list, e)
 		listed[e] = true
 		added = append(added, addr)
 	}
 	for _, e := range p.endpoints.list {
-		e.SetSettings(settingsOf(e.addr, *p.cfg), now)
 		switch {
 		case e.Removed() && listed[e]:
 			added = append(added, e.addr)
 		case !e.Removed() && !listed[e]:
 			removed = append(removed, e.addr)
 		}
-		e.SetRemoved(!listed[e])
+		set, moved := e.SetSettings(settingsOf(e.addr, *p.cfg), now), e.SetRemoved(!listed[e])
+		if set || moved {
+			p.endpoints.mark(e)
+		}
 	}
 	p.decideEndpointsLocked("added", added, now)
 	p.decideEndpointsLocked("removed", removed, now)
@@ -150,8 +171,18 @@ func (p *pool) warnOfSizeLocked() {
 	}
 }
 
+// hasEndpointLocked reports whether the resolver lists any.
 func (p *pool) hasEndpointLocked() bool {
 	return slices.ContainsFunc(p.endpoints.list, func(e *endpoint) bool { return !e.Removed() })
+}
+
+// leastAddr is the same for endpoints that lead to the same place.
+func leastAddr(e resolver.Endpoint) string {
+	least := e.Addresses[0].Addr
+	for _, a := range e.Addresses[1:] {
+		least = min(least, a.Addr)
+	}
+	return least
 }
 
 // sameEndpoint reports whether two endpoints lead to the same place by the same

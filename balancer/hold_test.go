@@ -60,7 +60,7 @@ func TestRPCsThatNeedMoreConnectionsGetThem(t *testing.T) {
 	})
 }
 
-// Guards: `a.hold == b.hold` in published.equal: nothing else would publish before
+// Guards: `p.published == next` in publishLocked: nothing else would publish before
 // gRPC's backoff is over. Without a place in the connection, one that is released ends.
 func TestADialThatFailsReleasesWhatItHeldAtOnce(t *testing.T) {
 	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
@@ -73,7 +73,7 @@ func TestADialThatFailsReleasesWhatItHeldAtOnce(t *testing.T) {
 	})
 }
 
-// The same when it fails late: then not only `a.hold == b.hold` releases them.
+// The same when it fails late: then not only `p.published == next` releases them.
 func TestADialThatFailsReleasesWhatItHeld(t *testing.T) {
 	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{DialTime: 50 * time.Millisecond, Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
 		time.Sleep(50 * time.Millisecond)

@@ -77,7 +77,7 @@ func TestShortSpikesCauseNoChurn(t *testing.T) {
 	})
 }
 
-// Guards: `s.conn.observed + e.plan.Watermark` in setWatermarksLocked: a connection tells of
+// Guards: `s.conn.observed + e.plan.Watermark` in setWatermarkLocked: a connection tells of
 // what it carries beyond what was observed, not of what it carries in all.
 func TestGrowthIsNoticedBesideAConnectionThatIsFullAlready(t *testing.T) {
 	const settings = `{"maxSize":4,"targetStreams":10,"idleTimeout":"0s","maxLifetime":"0s"}`

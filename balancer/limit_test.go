@@ -180,7 +180,7 @@ func TestAsManyAsMaxPendingWait(t *testing.T) {
 }
 
 // Guards: `next.maxQueued = p.cfg.MaxPending` in publishLocked, and
-// `a.maxQueued == b.maxQueued` in published.equal.
+// `p.published == next` in publishLocked.
 func TestMaxPendingChangesInPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}})

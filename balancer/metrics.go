@@ -71,9 +71,11 @@ type counters struct {
 
 	held, queued, refused, forceClosed int // RPCs
 
-	subchannels phases // as the recorder knows them
-	limit       int    // as the recorder knows it
-	carried     int    // held RPCs that were counted, and pick again
+	subchannels phases       // as the recorder knows them
+	limit       int          // as the recorder knows it
+	carried     int          // held RPCs that were counted, and pick again
+	loads       []*load.Load // of the READY connections, when they were published
+	started     uint32       // RPCs on these, then
 }
 
 // countDecisionLocked counts what was decided.
@@ -97,15 +99,12 @@ func (p *pool) countDecisionLocked(d lifecycle.Decision) {
 
 // countLocked counts what is not decided but seen.
 func (p *pool) countLocked(now time.Time) {
-	var n phases
-	for _, e := range p.endpoints.list {
-		for s := range e.Subchannels() {
-			n[s.Phase()]++
-		}
-	}
 	p.countHeldLocked()
-	p.recordSubchannelsLocked(n)
-	p.recordLimitLocked(p.streamLimitLocked())
+	p.recordSubchannelsLocked(p.endpoints.sum.phases)
+	if p.endpoints.sum.limits {
+		p.endpoints.sum.limits = false
+		p.recordLimitLocked(p.streamLimitLocked())
+	}
 	next := &p.schedule.nextCount
 	if p.signals.full.take() && next.IsZero() {
 		*next = now.Add(countEvery)
@@ -192,11 +191,18 @@ func (p *pool) countHeldLocked() {
 // will pick again, and a pick does not tell whether its RPC is new: as many as were counted,
 // and cannot all have found a place since, are taken to be the same. So there may be more,
 // but not fewer: those that come while as many give up are not counted.
-func (p *pool) carryHeldLocked(next *published) {
+func (p *pool) carryHeldLocked(next []*subchannel) {
 	p.countHeldLocked()
-	started := max(0, int(int32(startedOn(p.published.loads)-p.published.started))) // a cancelled reserve takes some back
-	p.counters.carried = max(p.waiters.Waiting(), p.counters.carried-started)
-	next.started = startedOn(next.loads)
+	c := &p.counters
+	if c.carried > 0 {
+		started := max(0, int(int32(startedOn(c.loads)-c.started))) // a cancelled reserve takes some back
+		c.carried = max(p.waiters.Waiting(), c.carried-started)
+	}
+	c.loads, c.started = c.loads[:0], 0
+	for _, s := range next {
+		c.loads = append(c.loads, s.conn.load)
+	}
+	c.started = startedOn(c.loads)
 }
 
 // startedOn adds up all RPCs that these connections ever carried, modulo 2³².

@@ -16,44 +16,31 @@ import (
 	"github.com/grpc-subpool/subpool/picker"
 )
 
-// published is what gRPC was last told.
+// published is what gRPC was last told, the READY connections apart.
 type published struct {
 	state     connectivity.State
 	picker    string
-	loads     []*load.Load // of the READY connections, in their order
-	suspect   []*load.Load // those of them that are picked only if no other can be
-	maxQueued int          // see load.Input
-	err       string       // why RPCs fail, in TRANSIENT_FAILURE
-	hold      bool         // RPCs for which there is no room
-	started   uint32       // RPCs on the connections, when they were published
+	maxQueued int    // see load.Input
+	err       string // why RPCs fail, in TRANSIENT_FAILURE
+	hold      bool   // RPCs for which there is no room
 }
 
-func (a *published) equal(b *published) bool {
-	return a.state == b.state && a.picker == b.picker && a.err == b.err && a.hold == b.hold &&
-		a.maxQueued == b.maxQueued && slices.Equal(a.loads, b.loads) && slices.Equal(a.suspect, b.suspect)
-}
+// A pool of few connections publishes whatever changes at once. One of many may make a picker
+// of all of them for each that comes, so it waits for more: as long as publishInterval for each
+// that it has.
+const (
+	few             = 64
+	publishInterval = 5 * time.Microsecond
+)
 
 // publishLocked tells gRPC the pool's state, and gives it a picker, if these are not what it
 // has already.
-func (p *pool) publishLocked(now time.Time) {
-	next := &published{state: aggregate(p.endpoints.list), maxQueued: load.NoMaxQueued}
+func (p *pool) publishLocked(step []*endpoint, now time.Time) {
+	next := published{state: stateOf(p.endpoints.sum.state()), hold: p.endpoints.sum.holds > 0, maxQueued: load.NoMaxQueued}
 	if p.cfg != nil {
 		next.picker = p.cfg.Picker
 		if p.cfg.MaxPending < config.NoPendingLimit {
 			next.maxQueued = p.cfg.MaxPending
-		}
-	}
-	var ready []*subchannel
-	for _, e := range p.endpoints.list {
-		ready = slices.AppendSeq(ready, e.ready())
-		next.hold = next.hold || e.plan.Hold
-	}
-	slices.SortFunc(ready, func(a, b *subchannel) int { return cmp.Compare(a.ID(), b.ID()) })
-	for _, s := range ready {
-		next.loads = append(next.loads, s.conn.load)
-		s.conn.load.SetSuspect(s.Suspect())
-		if s.Suspect() {
-			next.suspect = append(next.suspect, s.conn.load)
 		}
 	}
 	var err error
@@ -62,18 +49,47 @@ func (p *pool) publishLocked(now time.Time) {
 		next.err = err.Error()
 	}
 	endRetries := p.endRetriesLocked(now)
-	if p.published.equal(next) && !p.releasesLocked(now) && !p.republish && !endRetries {
+	same := p.published == next && !p.releasesLocked(now) && !p.republish && !endRetries
+	if same && (!p.schedule.unpublished || p.waitsForMoreLocked(step, now)) {
 		return
 	}
-	p.decideStateLocked(next, now)
-	p.carryHeldLocked(next)
+	p.decideStateLocked(&next, now)
+	ready := p.readyLocked()
+	p.carryHeldLocked(ready)
 	p.published = next
 	waiting := p.waiters.Renew()
 	if endRetries {
 		p.waiters.EndRetries()
 	}
-	p.schedule.nextRelease, p.schedule.heldSince, p.republish = time.Time{}, time.Time{}, false
+	p.schedule.published(now)
+	p.republish = false
 	p.cc.UpdateState(balancer.State{ConnectivityState: next.state, Picker: p.pickerLocked(ready, waiting, err)})
+}
+
+// waitsForMoreLocked reports whether the connections that came or went may be published later.
+// One that is retired must get no RPC once it drains, and where RPCs are held they wait for
+// what came.
+func (p *pool) waitsForMoreLocked(step []*endpoint, now time.Time) bool {
+	n := p.endpoints.sum.phases[lifecycle.Ready]
+	next := p.schedule.lastPublished.Add(time.Duration(n) * publishInterval)
+	if n <= few || !now.Before(next) || p.waiters.Waiting() > 0 || p.waiters.Retrying() {
+		return false
+	}
+	if slices.ContainsFunc(step, func(e *endpoint) bool { return len(e.plan.Drain) > 0 }) {
+		return false
+	}
+	p.schedule.nextPublish = next
+	return true
+}
+
+// readyLocked returns the READY subchannels, oldest first.
+func (p *pool) readyLocked() []*subchannel {
+	ready := make([]*subchannel, 0, p.endpoints.sum.phases[lifecycle.Ready])
+	for _, e := range p.endpoints.list {
+		ready = slices.AppendSeq(ready, e.ready())
+	}
+	slices.SortFunc(ready, func(a, b *subchannel) int { return cmp.Compare(a.ID(), b.ID()) })
+	return ready
 }
 
 // pickerLocked is the picker of what is published; err is why there is none.
@@ -119,21 +135,13 @@ func (w wakingPicker) Pick(balancer.PickInfo) (balancer.PickResult, error) {
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }
 
-// aggregate is the state of a pool of these endpoints: READY if any is, else CONNECTING if any
-// is, else IDLE if any is, for an RPC would wake it, else TRANSIENT_FAILURE.
-func aggregate(endpoints []*endpoint) connectivity.State {
-	best := lifecycle.StateTransientFailure
-	for _, e := range endpoints {
-		if !e.Removed() {
-			best = min(best, e.State())
-		}
-	}
+func stateOf(s lifecycle.State) connectivity.State {
 	return [...]connectivity.State{
 		lifecycle.StateReady:            connectivity.Ready,
 		lifecycle.StateConnecting:       connectivity.Connecting,
 		lifecycle.StateIdle:             connectivity.Idle,
 		lifecycle.StateTransientFailure: connectivity.TransientFailure,
-	}[best]
+	}[s]
 }
 
 // errorLocked says why no connection is READY. The causes go in as text: a status among them

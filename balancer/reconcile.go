@@ -16,46 +16,82 @@ func (p *pool) wake() {
 	p.reconcileLocked(time.Now())
 }
 
-// reconcileLocked reads what has changed, carries out plans until there is nothing left to
-// do, and sets the timer for the next deadline.
+// reconcileLocked is a step: it reads what has changed, carries out plans of the endpoints that
+// are marked until there is nothing left to do, and sets the timer for the next deadline.
 func (p *pool) reconcileLocked(now time.Time) {
 	p.signals.changed.take()
 	p.closeLingeringLocked(now)
 	if p.closed {
 		return
 	}
-	p.takeDemandLocked(now)
-	p.readConnectionsLocked(now)
-	p.sampleLocked(now)
+	p.markDueLocked(now)
+	p.markForHeldLocked(now)
+	p.wakeEndpointsLocked(now)
+	p.sampleLocked(p.endpoints.marked, now)
+	p.shareUseLocked(now)
+	step := p.endpoints.marked
+	p.endpoints.marked = nil
 	for done := false; !done; {
 		done = true
-		for _, e := range p.endpoints.list {
-			e.plan = e.Plan(now)
+		for _, e := range step {
+			p.planLocked(e, now)
 			done = done && e.plan.Done()
 		}
-		p.carryOutLocked(now)
+		p.carryOutLocked(step, now)
 	}
-	p.setWatermarksLocked()
+	for _, e := range step {
+		e.marked = false
+		p.setWatermarkLocked(e)
+		p.setDeadlineLocked(e, now)
+	}
+	p.dropEndedLocked(step)
 	p.countLocked(now)
-	p.endpoints.list = slices.DeleteFunc(p.endpoints.list, func(e *endpoint) bool { return e.plan.Ended })
 	p.resetTimerLocked(now)
 	if witness.Settled != nil {
 		witness.Settled(p.witnessLocked())
 	}
 }
 
+func (p *pool) planLocked(e *endpoint, now time.Time) {
+	e.plan = e.Plan(now, p.dials.left(now))
+	p.dials.planned(e)
+	if p.endpoints.addUp(e) {
+		p.schedule.unpublished = true
+	}
+	if e.goAways.count.Opened() != 0 && !slices.Contains(p.endpoints.retrying, e) {
+		p.endpoints.retrying = append(p.endpoints.retrying, e)
+	}
+}
+
+// dropEndedLocked forgets the endpoints of which nothing is left.
+func (p *pool) dropEndedLocked(step []*endpoint) {
+	if !slices.ContainsFunc(step, func(e *endpoint) bool { return e.plan.Ended }) {
+		return
+	}
+	for _, e := range step {
+		if e.plan.Ended {
+			p.endpoints.deadlines.set(e, time.Time{})
+			p.endpoints.sum.add(&e.part, -1)
+			e.part = part{}
+		}
+	}
+	ended := func(e *endpoint) bool { return e.plan.Ended }
+	p.endpoints.list = slices.DeleteFunc(p.endpoints.list, ended)
+	p.endpoints.retrying = slices.DeleteFunc(p.endpoints.retrying, ended)
+}
+
 // readConnectionsLocked tells the endpoints what is seen of their connections.
-func (p *pool) readConnectionsLocked(now time.Time) {
+func (p *pool) readConnectionsLocked(endpoints []*endpoint, now time.Time) {
 	// All counts at once: an RPC that ends, and the next one of its caller on a connection that
 	// is read later, are both counted.
-	for _, e := range p.endpoints.list {
+	for _, e := range endpoints {
 		for _, s := range e.subchannels {
 			if s.conn != nil {
 				s.conn.observed = s.conn.load.InFlight()
 			}
 		}
 	}
-	for _, e := range p.endpoints.list {
+	for _, e := range endpoints {
 		for _, s := range e.subchannels {
 			p.observeLocked(s, now)
 		}
@@ -100,43 +136,20 @@ func (c *connection) facts() lifecycle.Facts {
 	return f
 }
 
-// setWatermarksLocked asks the connections to tell when they carry so much that it matters.
+// setWatermarkLocked asks the connections of e to tell when they carry so much that it matters.
 // What they got since they were observed is looked at here: of that they do not tell.
-func (p *pool) setWatermarksLocked() {
-	for _, e := range p.endpoints.list {
-		for s := range e.ready() {
-			if e.plan.Watermark == 0 {
-				s.conn.load.SetHighWatermark(0)
-				continue
-			}
-			n := s.conn.observed + e.plan.Watermark
-			s.conn.load.SetHighWatermark(n)
-			if s.conn.load.InFlight() >= n {
-				p.signals.demand.raise()
-			}
+func (p *pool) setWatermarkLocked(e *endpoint) {
+	for s := range e.ready() {
+		if e.plan.Watermark == 0 {
+			s.conn.load.SetHighWatermark(0)
+			continue
+		}
+		n := s.conn.observed + e.plan.Watermark
+		s.conn.load.SetHighWatermark(n)
+		if s.conn.load.InFlight() >= n {
+			e.signals.Demand()
 		}
 	}
-}
-
-// demandChecks is the least time between two looks at the demand signal, and perConnection
-// what is added for each connection: many picks may raise it while the demand is not yet
-// enough to grow, or no more.
-const (
-	demandChecks  = time.Millisecond
-	perConnection = 5 * time.Microsecond
-)
-
-// takeDemandLocked lowers the demand signal, if it is time to: before the connections are
-// read, or what it is raised for meanwhile would be lost.
-func (p *pool) takeDemandLocked(now time.Time) {
-	if now.Before(p.schedule.nextDemand) || !p.signals.demand.take() {
-		return
-	}
-	connections := 0
-	for _, e := range p.endpoints.list {
-		connections += len(e.subchannels)
-	}
-	p.schedule.nextDemand = now.Add(demandChecks + time.Duration(connections)*perConnection)
 }
 
 // heldLocked returns how many RPCs are held. Those that were cancelled count until the next
@@ -162,21 +175,63 @@ const (
 	perHeld  = 10 * time.Microsecond
 )
 
-// sampleLocked takes the demand.
-func (p *pool) sampleLocked(now time.Time) {
-	wanted := p.hasEndpointLocked() && p.signals.exitIdle.take()
-	held, n := p.heldLocked(now), len(p.endpoints.list)
-	p.endpoints.active = false
+// markForHeldLocked marks all endpoints where RPCs are held: each is to have room for its share
+// of them. What is signalled is taken before the connections are read, or what is signalled
+// meanwhile would be lost.
+func (p *pool) markForHeldLocked(now time.Time) {
+	n := len(p.endpoints.list)
+	if n == 0 {
+		return
+	}
+	signalled := !now.Before(p.schedule.nextDemand) && p.signals.demand.take()
+	if signalled {
+		p.schedule.nextDemand = now.Add(demandChecks + time.Duration(len(p.endpoints.byID))*perConnection)
+	}
+	share := (p.heldLocked(now) + n - 1) / n
+	if signalled || share != p.endpoints.sum.share {
+		p.endpoints.sum.share = share
+		p.endpoints.markAll()
+	}
+}
+
+// wakeEndpointsLocked tells the endpoints that an RPC or ClientConn.Connect wants a connection.
+func (p *pool) wakeEndpointsLocked(now time.Time) {
+	if !p.hasEndpointLocked() || !p.signals.exitIdle.take() {
+		return
+	}
 	for _, e := range p.endpoints.list {
-		e.Sample((held+n-1)/n, now)
-		if wanted {
-			e.Wake(now)
+		if e.Wake(now) {
+			p.endpoints.mark(e)
 		}
-		p.endpoints.active = p.endpoints.active || e.Used()
 	}
-	for _, e := range p.endpoints.list {
-		e.SetActive(p.endpoints.active)
+}
+
+// sampleLocked reads the connections, and takes the demand.
+func (p *pool) sampleLocked(endpoints []*endpoint, now time.Time) {
+	p.readConnectionsLocked(endpoints, now)
+	for _, e := range endpoints {
+		e.Sample(p.endpoints.sum.share, now)
+		if used := e.Used(); used != e.part.used {
+			p.endpoints.sum.add(&part{used: true}, map[bool]int{true: 1, false: -1}[used])
+			e.part.used = used
+		}
 	}
+}
+
+// shareUseLocked tells all endpoints when the first of them is used, and when none is any more.
+func (p *pool) shareUseLocked(now time.Time) {
+	x := &p.endpoints
+	active := x.sum.used > 0
+	if active == x.sum.active {
+		return
+	}
+	x.sum.active = active
+	for _, e := range x.list {
+		e.SetActive(active)
+	}
+	marked := len(x.marked)
+	x.markAll()
+	p.sampleLocked(x.marked[marked:], now)
 }
 
 // resolveDueLocked reports that it is time to ask the resolver, as resolveInterval has it,

@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/grpc-subpool/subpool/internal/lifecycle"
@@ -33,20 +34,19 @@ const (
 // that wait for a fresh connection must go to any. What becomes of the connection, and of RPCs
 // that the server processes, is in shutdown.go: they linger.
 func (p *pool) endRetriesLocked(now time.Time) bool {
-	open := false
-	for _, e := range p.endpoints.list {
-		if e.goAways.count.Opened() == 0 {
-			continue
-		}
+	x := &p.endpoints
+	x.retrying = slices.DeleteFunc(x.retrying, func(e *endpoint) bool {
 		if p.inRetryPeriodLocked(e, now) {
-			open = true
-			continue
+			return false
 		}
 		e.goAways.retryUntil = time.Time{}
 		e.goAways.count.Close()
 		p.republish = p.republish || p.waiters.Retrying() // those that are held may find a place here
-	}
-	return !open && p.waiters.Retrying()
+		return true
+	})
+	// A GOAWAY may have come of which gRPC has not told yet.
+	opened := func(e *endpoint) bool { return e.goAways.count.Opened() != 0 }
+	return len(x.retrying) == 0 && p.waiters.Retrying() && !slices.ContainsFunc(x.list, opened)
 }
 
 // inRetryPeriodLocked reports whether the period of e goes on. It is over in time, or as soon as

@@ -24,7 +24,7 @@ type restarting struct {
 }
 
 func restart(t *testing.T) *restarting {
-	p := newPool(silentConn{}, balancer.BuildOptions{})
+	p := newPool(new(talkingConn), balancer.BuildOptions{})
 	t.Cleanup(p.Close)
 	id := lifecycle.ID(0)
 	settings := config.Config{MinSize: 3, MaxSize: 3, TargetStreams: 100}
@@ -33,9 +33,10 @@ func restart(t *testing.T) *restarting {
 		addr:     resolver.Endpoint{Addresses: make([]resolver.Address, 1)},
 		Endpoint: lifecycle.New(settings, []string{""}, start, newID, func() float64 { return 0.5 }),
 	}
+	e.signals = p.signalsOf(e)
 	p.endpoints.list = []*endpoint{e}
 	r := &restarting{p: p, e: e}
-	for _, d := range e.Plan(start).Dial {
+	for _, d := range e.Plan(start, 1000).Dial {
 		r.subs = append(r.subs, p.subchannelLocked(e, d.Subchannel))
 	}
 	return r
@@ -43,7 +44,7 @@ func restart(t *testing.T) *restarting {
 
 // connect makes a connection that was dialled just before.
 func (r *restarting) connect(s *subchannel, now time.Time) {
-	r.e.Plan(now)
+	r.e.Plan(now, 1000)
 	r.e.Connected(s.Subchannel, 0, now)
 	r.e.Observe(s.Subchannel, lifecycle.Facts{Health: lifecycle.HealthServing, Answered: true}, now)
 	s.conn = &connection{load: load.New(r.p.waiters, &r.e.goAways.count), subConn: &subConn{goAwaysAtDial: r.e.goAways.count.Count()}}
@@ -55,7 +56,7 @@ func (r *restarting) goAway(s *subchannel, now time.Time, told bool) {
 	if told {
 		r.e.Lost(s.Subchannel, 0, lifecycle.End{Answered: true, InFlight: 1}, now)
 		s.conn = nil
-		r.e.Plan(now)
+		r.p.planLocked(r.e, now)
 	}
 }
 
@@ -121,9 +122,9 @@ func TestNoRPCIsHeldForAConnectionThatDoesNotCome(t *testing.T) {
 func TestHeldRPCsAreNotCountedAgainWhereStartsWereTakenBack(t *testing.T) {
 	p := newPool(silentConn{}, balancer.BuildOptions{})
 	defer p.Close()
-	p.published = &published{loads: []*load.Load{load.New(p.waiters, nil)}, started: 1}
+	p.counters.loads, p.counters.started = []*load.Load{load.New(p.waiters, nil)}, 1
 	p.counters.carried = 100
-	p.carryHeldLocked(&published{})
+	p.carryHeldLocked(nil)
 	require.Equal(t, 100, p.counters.carried)
 }
 

@@ -32,12 +32,13 @@ func (p *pool) Recycle() {
 	for _, e := range p.endpoints.list {
 		connections += e.Recycle()
 	}
+	p.endpoints.markAll()
 	p.decideLocked(now, decision{what: "recycle", why: fmt.Sprintf("Recycle was called: %d connections to be replaced", connections)})
 	p.reconcileLocked(now)
 }
 
 func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
-	p.readConnectionsLocked(now) // what that starts has raised a signal, too, and is reconciled soon
+	p.readConnectionsLocked(p.endpoints.list, now) // what that starts has raised a signal, too, and is reconciled soon
 	p.countHeldLocked()
 	p.countFullLocked()
 	shown := inspect.Pool{

@@ -23,8 +23,8 @@ func (s *signal) take() bool { return s.raised.Swap(false) }
 
 // signals are what wakes a pool, but for its timer.
 type signals struct {
-	changed  signal // a connection may be drained or healthy, or answers nothing; or held RPCs may find a place
-	demand   signal // a connection carries so much that an endpoint may have to grow, or its limit changed, or an RPC is held
+	changed  signal // an endpoint has news, or held RPCs may find a place
+	demand   signal // an RPC is held
 	exitIdle signal // an RPC or ClientConn.Connect wants a connection
 	full     signal // RPCs were queued or refused
 }
@@ -42,8 +42,13 @@ func (p *pool) ExitIdle() { p.signals.exitIdle.raise() }
 // schedule is when a pool wakes without a signal. A time that is zero, or has passed, wakes
 // nothing.
 type schedule struct {
-	timer       *time.Timer
-	nextDemand  time.Time // no look at the demand signal before
+	timer      *time.Timer
+	nextDemand time.Time // no look at the demand signal before
+
+	unpublished   bool // other connections are READY than in the picker
+	lastPublished time.Time
+	nextPublish   time.Time // of these; zero if they do not wait
+
 	nextRelease time.Time // of held RPCs, when places came free; zero if none did
 	heldSince   time.Time // when RPCs were first seen to be held by the present picker; or zero
 	nextResolve time.Time // of the resolver; zero if it is not asked
@@ -58,8 +63,9 @@ func (p *pool) resetTimerLocked(now time.Time) {
 			next = at
 		}
 	}
-	for _, e := range p.endpoints.list {
-		consider(e.plan.Next)
+	consider(p.endpoints.deadlines.next())
+	consider(p.dials.next())
+	for _, e := range p.endpoints.retrying {
 		if until := e.goAways.retryUntil; !until.IsZero() {
 			consider(until)
 			consider(now.Add(freshAfter))
@@ -68,6 +74,7 @@ func (p *pool) resetTimerLocked(now time.Time) {
 	if p.signals.demand.raised.Load() {
 		consider(p.schedule.nextDemand)
 	}
+	consider(p.schedule.nextPublish)
 	consider(p.schedule.nextResolve)
 	consider(p.schedule.nextCount)
 	consider(p.schedule.nextRelease)
@@ -78,4 +85,10 @@ func (p *pool) resetTimerLocked(now time.Time) {
 	if !next.IsZero() {
 		p.schedule.timer.Reset(next.Sub(now))
 	}
+}
+
+// published says that a picker was published.
+func (s *schedule) published(now time.Time) {
+	s.unpublished, s.lastPublished, s.nextPublish = false, now, time.Time{}
+	s.nextRelease, s.heldSince = time.Time{}, time.Time{}
 }

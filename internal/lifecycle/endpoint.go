@@ -75,6 +75,7 @@ const (
 	StateConnecting
 	StateIdle
 	StateTransientFailure
+	States // how many there are
 )
 
 func (s State) String() string {
@@ -97,23 +98,34 @@ func (e *Endpoint) State() State {
 // Removed reports whether the resolver does not list the endpoint any more.
 func (e *Endpoint) Removed() bool { return e.removed }
 
-// SetRemoved says whether the resolver lists the endpoint. One that it does not list drains.
-func (e *Endpoint) SetRemoved(removed bool) { e.removed = removed }
+// SetRemoved says whether the resolver lists the endpoint. One that it does not list drains. It
+// reports whether that is new.
+func (e *Endpoint) SetRemoved(removed bool) (changed bool) {
+	changed = e.removed != removed
+	e.removed = removed
+	return changed
+}
 
 // SetActive says whether any endpoint of the channel was used of late: with minSize 0 each
 // keeps a subchannel for as long.
 func (e *Endpoint) SetActive(active bool) { e.sizing.active = active }
 
 // SetSettings records new settings. What exceeds the new maxSize is retired by the next plan;
-// what is allowed but not called for leaves when idleTimeout has passed.
-func (e *Endpoint) SetSettings(s config.Config, now time.Time) {
-	old, size := e.settings, e.Size()
+// what is allowed but not called for leaves when idleTimeout has passed. It reports whether
+// they are other ones.
+func (e *Endpoint) SetSettings(s config.Config, now time.Time) (changed bool) {
+	old := e.settings
+	if old == s {
+		return false
+	}
+	size := e.Size()
 	e.settings = s
 	if old.MinSize == s.MinSize && old.MaxSize == s.MaxSize && old.TargetStreams == s.TargetStreams && old.IdleTimeout == s.IdleTimeout {
-		return
+		return true
 	}
 	e.sizing.previous = window{}
 	e.sizing.previous.observe(min(size, s.MaxSize), s.IdleTimeout, now, e.demand.epoch)
+	return true
 }
 
 // Failures returns how many attempts failed in a row, as the backoff counts them.
@@ -137,10 +149,13 @@ func (e *Endpoint) Recycle() (connections int) {
 }
 
 // Wake says that an RPC found the channel without a connection, or that ClientConn.Connect
-// was called: an endpoint without subchannels opens one, and one in an outage may try once.
-func (e *Endpoint) Wake(now time.Time) {
+// was called: an endpoint without subchannels opens one, and one in an outage may try once. It
+// reports whether a plan may say so.
+func (e *Endpoint) Wake(now time.Time) bool {
+	matters := !e.Used() || e.outage != nil
 	e.demand.window.observe(1, e.settings.IdleTimeout, now, e.demand.epoch)
 	e.allowAttempt()
+	return matters
 }
 
 // Subchannels goes through the subchannels, first those in service or on their way there,

@@ -115,6 +115,14 @@ func (e *Endpoint) lostConnecting(s *Subchannel, address int, now time.Time) (fl
 	return true
 }
 
+// Draining says that no RPC can start on s any more since now: drainTimeout begins. To carry
+// out the plan that has it in Drain may have taken a while, in which RPCs still came.
+func (s *Subchannel) Draining(now time.Time) {
+	if s.phase == Draining {
+		s.conn.drainingAt = now
+	}
+}
+
 // countFlap counts a failure after which gRPC does not back off: the endpoint does.
 func (e *Endpoint) countFlap(s *Subchannel, now time.Time) {
 	if e.countFailure(s) {

@@ -43,12 +43,17 @@ func (e *Endpoint) countFailure(s *Subchannel) bool {
 	return true
 }
 
-// startAttempts dials what may be dialled now.
-func (e *Endpoint) startAttempts() {
+// startAttempts dials what may be dialled now, most subchannels at most.
+func (e *Endpoint) startAttempts(most int) {
 	e.endOutage()
 	if e.outage == nil {
-		for _, s := range e.subchannels {
+		for s := range e.in(Idle) {
+			if most == 0 {
+				e.next.MoreDials = true
+				return
+			}
 			s.dial(len(e.addresses), e.clock.now)
+			most--
 		}
 		return
 	}
@@ -57,7 +62,12 @@ func (e *Endpoint) startAttempts() {
 	if a := e.outage.attempt; a != nil && a.phase == Connecting {
 		return
 	}
-	if s := e.nextAttempt(); s != nil && s.dial(len(e.addresses), e.clock.now) {
+	switch s := e.nextAttempt(); {
+	case s == nil || s.phase != Idle:
+	case most == 0:
+		e.next.MoreDials = true
+	default:
+		s.dial(len(e.addresses), e.clock.now)
 		e.outage.attempt = s
 	}
 }

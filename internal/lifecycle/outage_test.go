@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/grpc-subpool/subpool/config"
 )
 
 // Guards: `o.probe != s` in countFailure, `a.phase == Connecting` in startAttempts, and
@@ -182,4 +184,30 @@ func TestAServerThatServedAfterFailuresIsNotDownWhenItsConnectionIsLost(t *testi
 	s.settle()
 	s.want(Connecting, 1)
 	s.wantState(StateConnecting)
+}
+
+// Guards: `most == 0` in startAttempts, and `most--`; in an outage, too.
+func TestNoMoreDialsBeginThanAreAllowed(t *testing.T) {
+	newID := func() ID { return 1 }
+	e := New(config.Config{MinSize: 5, MaxSize: 5, TargetStreams: 100}, []string{"a:1"}, start, newID, func() float64 { return 0.5 })
+	p := e.Plan(start, 3)
+	require.Len(t, p.Dial, 3)
+	require.True(t, p.MoreDials)
+	p = e.Plan(start, 0)
+	require.Empty(t, p.Dial)
+	require.True(t, p.MoreDials)
+	p = e.Plan(start, 2)
+	require.Len(t, p.Dial, 2)
+	require.False(t, p.MoreDials)
+
+	for _, s := range e.subchannels {
+		e.Failed(s, 0, "refused")
+	}
+	e.BackoffOver(e.subchannels[0], 0)
+	p = e.Plan(start, 0)
+	require.Empty(t, p.Dial)
+	require.True(t, p.MoreDials)
+	p = e.Plan(start, 1)
+	require.Len(t, p.Dial, 1)
+	require.False(t, p.MoreDials)
 }

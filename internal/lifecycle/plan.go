@@ -34,6 +34,7 @@ type Plan struct {
 	// Resolve asks the resolver for news. It comes last, for that may answer at once.
 	Resolve bool
 
+	MoreDials bool      // more would dial, had they been allowed to
 	Hold      bool      // hold RPCs that find no room: a connection is on its way, or one held RPC would start one
 	Watermark int       // plan again when a READY connection carries as many RPCs more than observed; 0 is never
 	Next      time.Time // plan again then; zero is never
@@ -63,8 +64,9 @@ func (p *Plan) Done() bool { return len(p.Dial)+len(p.Drain)+len(p.Close) == 0 }
 // serves, so nothing is ever closed for a successor that did not come. ("Successor" is a count,
 // and no pairing, here and elsewhere.)
 //
-// It is to be called again until Plan.Done: what was carried out may allow more.
-func (e *Endpoint) Plan(now time.Time) Plan {
+// It is to be called again until Plan.Done: what was carried out may allow more. dials is how many
+// subchannels may begin to dial now.
+func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 	e.clock = clock{now: now}
 	e.checkRequestLimit()
 	size := e.Size()
@@ -77,7 +79,7 @@ func (e *Endpoint) Plan(now time.Time) Plan {
 	}
 	e.reassignReasons(size)
 	e.open(size, base)
-	e.startAttempts()
+	e.startAttempts(dials)
 	e.tryAddresses()
 	switch {
 	case size == 0: // failures of before say nothing when it wakes

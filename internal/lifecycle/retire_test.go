@@ -123,3 +123,24 @@ func TestShrinkingWhileAsManyDrainIsNotUrgent(t *testing.T) {
 	last := s.said[len(s.said)-1]
 	assert.Equal(t, []any{Retired, ReasonSettings, false}, []any{last.Kind, last.Reason, last.Urgent})
 }
+
+// RPCs may come until the plan is carried out.
+//
+// Guards: Subchannel.Draining.
+func TestDrainTimeoutBeginsWhenNoRPCCanStartAnyMore(t *testing.T) {
+	s := tell(t, "size=1 maxLifetime=1h drainTimeout=10s")
+	s.connect()
+	old := s.subchannels[0]
+	s.facts[old].InFlight, s.facts[old].ForceClosable = 1, true
+	s.pass(time.Hour)
+	s.connect()
+	require.Equal(t, Draining, old.phase)
+	s.now = s.now.Add(time.Second) // it took so long
+	old.Draining(s.now)
+	s.pass(10*time.Second - 1)
+	require.Equal(t, Draining, old.phase)
+	s.pass(1)
+	require.Equal(t, Closed, old.phase)
+	old.Draining(s.now) // late
+	require.Equal(t, Closed, old.phase)
+}

@@ -73,8 +73,8 @@ func (s *story) settle() {
 // carryOut makes one plan. It reports whether that is followed by news.
 func (s *story) carryOut() (news bool) {
 	s.before()
-	p := s.Plan(s.now)
-	again := s.Plan(s.now)
+	p := s.Plan(s.now, 1000)
+	again := s.Plan(s.now, 1000)
 	s.must(again.Done() && changes(again) == "", "a plan leaves nothing to plan, but %s", changes(again))
 	s.must(p.Hold == again.Hold && p.Watermark == again.Watermark && p.Ended == again.Ended, "%+v is as %+v", p, again)
 	s.must(again.Next.IsZero() || again.Next.After(s.now), "a deadline in the past would spin")
@@ -158,7 +158,7 @@ func (s *story) waits(then time.Time) {
 		return
 	}
 	state, did := s.State(), s.did
-	p := s.Plan(then)
+	p := s.Plan(then, 1000)
 	after := then.Sub(s.now)
 	s.must(changes(p) == "", "a deadline before %v is missing, for %s", after, changes(p))
 	s.must(s.State() == state && p.Hold == did.Hold && p.Ended == did.Ended, "before %v another picker is to be published", after)

@@ -59,6 +59,7 @@ type Load struct {
 
 	waiters      *Waiters
 	goAways      *GoAways
+	signals      *Signals                // those of waiters, without SetSignals
 	freshIn      atomic.Uint32           // see SetFresh
 	onUnanswered func()                  // nil without OnUnanswered
 	done         func(balancer.DoneInfo) // Done
@@ -68,6 +69,7 @@ type Load struct {
 // shares g. Nil stands for ones of its own.
 func New(w *Waiters, g *GoAways) *Load {
 	l := &Load{waiters: cmp.Or(w, new(Waiters)), goAways: cmp.Or(g, new(GoAways))}
+	l.signals = &l.waiters.signals
 	l.SetRequestLimit(0)
 	l.limit.Store(inFlightMask)
 	l.SetHighWatermark(0)
@@ -116,6 +118,10 @@ func (l *Load) Answered() bool { return l.served.Load() }
 // OnUnanswered comes before the first picker that has l.
 func (l *Load) OnUnanswered(f func()) { l.onUnanswered = f }
 
+// SetSignals makes the connection tell s of what concerns it alone. SetSignals comes before the
+// first picker that has l.
+func (l *Load) SetSignals(s *Signals) { l.signals = s }
+
 // SetSuspect makes pickers that are built from now on take the connection only if no other
 // can be taken.
 func (l *Load) SetSuspect(on bool) {
@@ -158,7 +164,7 @@ func (l *Load) reserveSlow(w uint64) bool {
 		return false
 	}
 	if n >= l.highWatermark.Load() || starts == most {
-		call(l.waiters.signals.Demand)
+		call(l.signals.Demand)
 	}
 	return true
 }
@@ -172,7 +178,7 @@ func (l *Load) ReserveQueued() bool {
 		return false
 	}
 	if n >= l.highWatermark.Load() {
-		call(l.waiters.signals.Demand)
+		call(l.signals.Demand)
 	}
 	return true
 }
@@ -202,7 +208,7 @@ func (l *Load) release() {
 func (l *Load) releaseSlow(n, starts uint32) {
 	switch {
 	case n == drainingBit:
-		call(l.waiters.signals.Changed)
+		call(l.signals.Changed)
 	case n < l.limit.Load() && starts < l.requestLimit.Load():
 		l.waiters.free(1)
 	}

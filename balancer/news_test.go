@@ -1,0 +1,144 @@
+package balancer
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/balancer"
+
+	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/lifecycle"
+)
+
+// Guards: deadlines, each branch of set.
+func TestDeadlinesComeInTheirOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var d deadlines
+	endpoints := make([]*endpoint, 50)
+	for i := range endpoints {
+		endpoints[i] = new(endpoint)
+	}
+	for range 2000 {
+		e, at := endpoints[r.IntN(len(endpoints))], time.Time{}
+		if r.IntN(3) > 0 {
+			at = start.Add(time.Duration(r.IntN(1000)))
+		}
+		d.set(e, at)
+		require.True(t, at.Equal(e.deadline))
+	}
+	var want, got []time.Time
+	for _, e := range endpoints {
+		if !e.deadline.IsZero() {
+			want = append(want, e.deadline)
+		}
+	}
+	slices.SortFunc(want, time.Time.Compare)
+	require.Nil(t, d.take(start.Add(-1)))
+	for len(d.queue) > 0 {
+		next := d.next()
+		e := d.take(next)
+		require.NotNil(t, e)
+		require.True(t, e.deadline.IsZero())
+		got = append(got, next)
+	}
+	require.Equal(t, want, got)
+	require.True(t, d.next().IsZero())
+}
+
+// Guards: `e.news.stacked.Store(false)` before the flags are read: what is told then is
+// pushed again.
+func TestNoNewsIsLost(t *testing.T) {
+	var stack newsStack
+	endpoints := make([]*endpoint, 8)
+	for i := range endpoints {
+		endpoints[i] = new(endpoint)
+	}
+	const tellers, each = 4, 20_000
+	var told [8]int
+	var mu sync.Mutex
+	var running sync.WaitGroup
+	for range tellers {
+		running.Go(func() {
+			for i := range each {
+				e := endpoints[i%len(endpoints)]
+				if e.news.changed.CompareAndSwap(false, true) {
+					mu.Lock()
+					told[i%len(endpoints)]++
+					mu.Unlock()
+					stack.push(e)
+				}
+			}
+		})
+	}
+	var seen [8]int
+	look := func() {
+		stack.take(func(e *endpoint) {
+			if e.news.changed.take() {
+				seen[slices.Index(endpoints, e)]++
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { running.Wait(); close(ended) }()
+	for done := false; !done; {
+		select {
+		case <-ended:
+			done = true
+		default:
+		}
+		look()
+	}
+	require.Equal(t, told, seen)
+}
+
+// Guards: that a step plans only what is marked.
+func TestAnEventOfOneEndpointPlansNoOther(t *testing.T) {
+	r := restart(t)
+	other := &endpoint{Endpoint: lifecycle.New(config.Config{MaxSize: 1}, []string{""}, start, func() lifecycle.ID { return 100 }, rand.Float64)}
+	r.p.endpoints.list = append(r.p.endpoints.list, other)
+	r.p.dials = dials{began: start, begun: wave} // none is left
+	r.p.endpoints.markAll()
+	r.p.reconcileLocked(start)
+	other.plan.Watermark = 12345
+	r.p.endpoints.mark(r.e)
+	r.p.reconcileLocked(start)
+	require.Equal(t, 12345, other.plan.Watermark)
+	r.p.endpoints.markAll()
+	r.p.reconcileLocked(start)
+	require.NotEqual(t, 12345, other.plan.Watermark)
+}
+
+// Guards: `at.After(now)` in setDeadlineLocked, and `e.news.demand.Load()` there.
+func TestDemandThatIsToldTooSoonIsLookedAtLater(t *testing.T) {
+	r := restart(t)
+	now := start.Add(time.Second)
+	r.e.nextDemand = now.Add(time.Millisecond)
+	r.e.news.demand.Store(true)
+	r.p.told.push(r.e)
+	r.p.markDueLocked(now)
+	require.Empty(t, r.p.endpoints.marked)
+	require.Equal(t, r.e.nextDemand, r.p.endpoints.deadlines.next())
+	r.p.markDueLocked(r.e.nextDemand)
+	require.Len(t, r.p.endpoints.marked, 1)
+	require.False(t, r.e.news.demand.Load())
+}
+
+// Guards: few, `len(e.plan.Drain) > 0` and `p.waiters.Retrying()` in waitsForMoreLocked.
+func TestWhatCannotWaitIsPublishedAtOnce(t *testing.T) {
+	p := newPool(silentConn{}, balancer.BuildOptions{})
+	defer p.Close()
+	p.schedule.lastPublished = start
+	e := new(endpoint)
+	p.endpoints.sum.phases[lifecycle.Ready] = few
+	require.False(t, p.waitsForMoreLocked([]*endpoint{e}, start))
+	p.endpoints.sum.phases[lifecycle.Ready] = few + 1
+	require.True(t, p.waitsForMoreLocked([]*endpoint{e}, start))
+	require.Equal(t, start.Add((few+1)*publishInterval), p.schedule.nextPublish)
+	require.False(t, p.waitsForMoreLocked([]*endpoint{e}, p.schedule.nextPublish))
+	e.plan.Drain = append(e.plan.Drain, nil)
+	require.False(t, p.waitsForMoreLocked([]*endpoint{e}, start))
+}
