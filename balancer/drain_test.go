@@ -53,7 +53,7 @@ func TestNoRPCIsLostOrStrandedWhileConnectionsAreRenewed(t *testing.T) {
 
 // A renewal changes which connections there are, and not how many.
 //
-// Guards: `slices.Equal(a.loads, b.loads)` in published.equal. If their number
+// Guards: `old.ready[n] != l` in endpoints.addUp. If their number
 // alone were compared, the picker would know only what drains.
 func TestAfterARenewalRPCsGoToTheNewConnection(t *testing.T) {
 	story(t, `{"size":1,"maxLifetime":"10s","idleTimeout":"0s","lifetimeJitter":0}`, harness.Options{}, func(t *testing.T, c client) {
@@ -80,7 +80,7 @@ func TestConnectionsStayWithinTheBudget(t *testing.T) {
 	})
 }
 
-// Guards: `call(l.waiters.signals.Changed)` in load.Load.releaseSlow and
+// Guards: `call(l.signals.Changed)` in load.Load.releaseSlow and
 // `p.signals.changed.take()` in reconcileLocked; nothing else wakes the pool then.
 func TestARetiredConnectionIsClosedWhenItsLastStreamEnds(t *testing.T) {
 	story(t, `{"size":1,"maxLifetime":"10s","idleTimeout":"0s","lifetimeJitter":0}`, harness.Options{}, func(t *testing.T, c client) {

@@ -35,7 +35,7 @@ func (c client) burst(n int) (failed []error) {
 	return failed
 }
 
-// Guards: `call(l.waiters.signals.Demand)` in load.Load.reserveSlow; the demand would not be
+// Guards: `call(l.signals.Demand)` in load.Load.reserveSlow; the demand would not be
 // seen before the next sample. And `n == 0 && e.sizing.active` in lifecycle.Endpoint.Size.
 func TestAPoolGrowsWithItsLoadAndIsIdleAfterIt(t *testing.T) {
 	opts := harness.Options{Handle: taking(10 * time.Millisecond)}

@@ -181,7 +181,7 @@ func TestALostConnectionIsReplacedAtOnce(t *testing.T) {
 	})
 }
 
-// Guards: `p.published.equal(next)` in publishLocked: each publication makes
+// Guards: `p.published == next` in publishLocked: each publication makes
 // a picker, and every blocked RPC picks again.
 func TestNothingIsPublishedWhenNothingChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
