@@ -51,11 +51,12 @@ func TestBadCommandsSayWhatIsWrong(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no such workload", []string{"-only", "a,z"}, `only: "z", must be letters from a to j`},
+		{"no such workload", []string{"-only", "a,z"}, `only: "z", must be letters from a to k`},
 		{"no such command", []string{"measure"}, `"measure": no such command`},
 		{"one file to compare", []string{"compare", "a.json"}, "compare: 1 files, must be 2"},
 		{"a file that is not there", []string{"compare", "none.json", "none.json"}, "none.json"},
 		{"no page", []string{"docs", "a.json"}, "docs: 1 files, must be 2"},
+		{"no such part", []string{"-quick", "-only", "k", "-part", "absent"}, `part: "absent", must be one of ["start"`},
 		{"no such contender", []string{"-quick", "-only", "i", "-contender", "absent"}, `contender: "absent", must be one of`},
 	} {
 		t.Run(tt.name, func(t *testing.T) { require.ErrorContains(t, command(tt.args), tt.want) })
@@ -70,5 +71,5 @@ func TestOnlyTheLettersThatAreGiven(t *testing.T) {
 	require.Len(t, kinds, 2)
 	kinds, err = choose("")
 	require.NoError(t, err)
-	require.Len(t, kinds, 10)
+	require.Len(t, kinds, 11)
 }

@@ -23,7 +23,7 @@ type Kind struct {
 }
 
 // All kinds, in order.
-var All = []Kind{limited, small, burst, bulk, recycled, dark, unneeded, saturated, pick, fleet}
+var All = []Kind{limited, small, burst, bulk, recycled, dark, unneeded, saturated, pick, fleet, scale}
 
 // Roles are those of this program's children.
 var Roles = map[string]child.Role{"server": server.Role, "idle": idleRole}
@@ -34,6 +34,7 @@ type Run struct {
 	// one slice of each side, and spans divided by this; 0 for a real run.
 	Quick     int
 	Contender string // measure this one alone; "" is all
+	Part      string // of the large pools measure this one alone; "" is all
 	// IdleProfile is a file for the heap's profile of the process with idle connections.
 	IdleProfile string
 	// Progress is told after each slice, with done at the end of a row.
