@@ -50,8 +50,8 @@ func (c client) failures(deadline, long time.Duration) (failed []time.Duration) 
 	return failed
 }
 
-// Guards: `s.conn.suspect` in lifecycle.Endpoint.due, and `l.Suspect() != s.Suspect()`
-// in endpoints.addUp.
+// Guards: `s.conn.suspect` in lifecycle.Endpoint.due, and `conns[n].Suspect != s.Suspect()`
+// in endpoint.sameReady.
 func TestAConnectionThatWentDarkIsReplaced(t *testing.T) {
 	for _, how := range []harness.Darkness{harness.Swallow, harness.Stall} {
 		story(t, `{"size":4,"unresponsiveTimeout":"1s"}`, harness.Options{Handle: taking(5 * time.Millisecond)}, func(t *testing.T, c client) {
@@ -69,8 +69,8 @@ func TestAConnectionThatWentDarkIsReplaced(t *testing.T) {
 	}
 }
 
-// Guards: `l.SetSuspect(s.Suspect())` in publishLocked, and
-// `l.Suspect() != s.Suspect()` in endpoints.addUp.
+// Guards: `Suspect: s.Suspect()` in endpoint.readyConns, and
+// `conns[n].Suspect != s.Suspect()` in endpoint.sameReady.
 func TestADarkConnectionIsSparedWhileItsSuccessorDials(t *testing.T) {
 	story(t, `{"size":4,"unresponsiveTimeout":"1s"}`, harness.Options{Handle: taking(5 * time.Millisecond)}, func(t *testing.T, c client) {
 		c.Darken(harness.Swallow, 2)

@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"cmp"
 	"iter"
 	"math/rand/v2"
 	"slices"
@@ -22,6 +23,7 @@ type endpoints struct {
 	list       []*endpoint
 	byID       map[lifecycle.ID]*subchannel // those that have dialled
 	lastID     lifecycle.ID
+	update     int // of the resolver, the last one
 	warnedSize bool
 
 	marked    []*endpoint // for the next step: see news
@@ -30,7 +32,9 @@ type endpoints struct {
 	sum       sum
 }
 
-func newEndpoints() endpoints { return endpoints{byID: make(map[lifecycle.ID]*subchannel)} }
+func newEndpoints() endpoints {
+	return endpoints{byID: make(map[lifecycle.ID]*subchannel), sum: sum{limits: make(map[int]int)}}
+}
 
 // An endpoint is the life cycle of one endpoint, with the address that it stands for.
 type endpoint struct {
@@ -40,6 +44,7 @@ type endpoint struct {
 	plan        lifecycle.Plan // the last one
 	goAways     goAways
 	urgent      int // connections that were retired though maxSize drained already
+	listedIn    int // the last update that listed it
 
 	news       news
 	signals    *load.Signals // that its connections have
@@ -65,7 +70,8 @@ func (p *pool) subchannelLocked(e *endpoint, s *lifecycle.Subchannel) *subchanne
 	if sub == nil {
 		sub = &subchannel{Subchannel: s, endpoint: e, subConns: make([]*subConn, len(e.addr.Addresses))}
 		p.endpoints.byID[s.ID()] = sub
-		e.subchannels = append(e.subchannels, sub)
+		at, _ := slices.BinarySearchFunc(e.subchannels, s.ID(), func(o *subchannel, id lifecycle.ID) int { return cmp.Compare(o.ID(), id) })
+		e.subchannels = slices.Insert(e.subchannels, at, sub)
 	}
 	return sub
 }
@@ -90,44 +96,41 @@ func (e *endpoint) ready() iter.Seq[*subchannel] {
 // setEndpointsLocked makes the endpoints those of addrs: new ones are added, those that are
 // missing only finish their RPCs, the rest is not touched.
 func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
-	known := make(map[string][]*endpoint, len(p.endpoints.list)) // by leastAddr
-	for _, e := range p.endpoints.list {
-		key := leastAddr(e.addr)
-		known[key] = append(known[key], e)
-	}
-	listed := make(map[*endpoint]bool, len(addrs))
+	x := &p.endpoints
+	x.update++
+	search := endpointSearch{list: x.list}
 	var added, removed []resolver.Endpoint
 	for _, addr := range addrs {
 		if len(addr.Addresses) == 0 {
 			continue
 		}
-		same := known[leastAddr(addr)]
-		if i := slices.IndexFunc(same, func(e *endpoint) bool { return sameEndpoint(e.addr, addr) }); i >= 0 {
-			same[i].list(addr, listed[same[i]])
-			listed[same[i]] = true
+		if e := search.find(addr); e != nil {
+			e.list(addr, e.listedIn == x.update)
+			e.listedIn = x.update
 			continue
 		}
 		e := p.newEndpointLocked(addr)
-		if p.endpoints.sum.active {
+		if x.sum.active {
 			e.SetActive(true)
 			e.Wake(now)
 		}
-		p.endpoints.mark(e)
-		known[leastAddr(addr)] = append(same, e)
-		p.endpoints.list = append(p.endpoints.list, e)
-		listed[e] = true
+		e.listedIn = x.update
+		search.add(e)
+		x.mark(e)
+		x.list = append(x.list, e)
 		added = append(added, addr)
 	}
-	for _, e := range p.endpoints.list {
+	for _, e := range x.list {
+		listed := e.listedIn == x.update
 		switch {
-		case e.Removed() && listed[e]:
+		case e.Removed() && listed:
 			added = append(added, e.addr)
-		case !e.Removed() && !listed[e]:
+		case !e.Removed() && !listed:
 			removed = append(removed, e.addr)
 		}
-		set, moved := e.SetSettings(settingsOf(e.addr, *p.cfg), now), e.SetRemoved(!listed[e])
+		set, moved := e.SetSettings(settingsOf(e.addr, *p.cfg), now), e.SetRemoved(!listed)
 		if set || moved {
-			p.endpoints.mark(e)
+			x.mark(e)
 		}
 	}
 	p.decideEndpointsLocked("added", added, now)
@@ -174,41 +177,4 @@ func (p *pool) warnOfSizeLocked() {
 // hasEndpointLocked reports whether the resolver lists any.
 func (p *pool) hasEndpointLocked() bool {
 	return slices.ContainsFunc(p.endpoints.list, func(e *endpoint) bool { return !e.Removed() })
-}
-
-// leastAddr is the same for endpoints that lead to the same place.
-func leastAddr(e resolver.Endpoint) string {
-	least := e.Addresses[0].Addr
-	for _, a := range e.Addresses[1:] {
-		least = min(least, a.Addr)
-	}
-	return least
-}
-
-// sameEndpoint reports whether two endpoints lead to the same place by the same
-// addresses, in any order.
-func sameEndpoint(a, b resolver.Endpoint) bool {
-	_, same := inOrderOf(a.Addresses, b.Addresses)
-	return same
-}
-
-// inOrderOf returns addrs in the order of known; ok is false if these are not the same.
-// What does not count, BalancerAttributes, is as addrs have it.
-func inOrderOf(known, addrs []resolver.Address) (ordered []resolver.Address, ok bool) {
-	rest := slices.Clone(addrs)
-	for _, o := range known {
-		i := slices.IndexFunc(rest, func(a resolver.Address) bool { return sameAddress(a, o) })
-		if i < 0 {
-			return nil, false
-		}
-		ordered = append(ordered, rest[i])
-		rest = slices.Delete(rest, i, i+1)
-	}
-	return ordered, len(rest) == 0
-}
-
-// sameAddress reports whether two addresses are dialled in the same way. Behind a
-// proxy all share the proxy's Addr and differ only in Attributes, so these count.
-func sameAddress(a, b resolver.Address) bool {
-	return a.Addr == b.Addr && a.ServerName == b.ServerName && a.Attributes.Equal(b.Attributes)
 }

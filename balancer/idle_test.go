@@ -36,7 +36,7 @@ func TestADialMayTakeLongerThanIdleTimeout(t *testing.T) {
 	})
 }
 
-// Guards: `if p.endpoints.active` in setEndpointsLocked.
+// Guards: `if x.sum.active` in setEndpointsLocked.
 func TestAPoolInUseDoesNotGoIdleWhenAllItsEndpointsAreReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
@@ -50,7 +50,7 @@ func TestAPoolInUseDoesNotGoIdleWhenAllItsEndpointsAreReplaced(t *testing.T) {
 	})
 }
 
-// Guards: `p.hasEndpointLocked() && p.signals.exitIdle.take()` in sampleLocked.
+// Guards: `!p.hasEndpointLocked()` in wakeEndpointsLocked
 func TestConnectIsNotForgottenWhileThereIsNoEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})

@@ -32,7 +32,7 @@ func TestTheLimitThatIsToldEndsWithThePool(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
-// Guards: `if listed && !known` in streamLimitLocked.
+// Guards: `x.listed == 0 || x.known > 0` in sum.limit
 func TestAnEndpointThatWasNeverConnectedDoesNotChangeTheLimit(t *testing.T) {
 	r := harness.NewRecorder()
 	synctest.Test(t, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestALimitThatChangesAllTheTimeIsToldOnceASecond(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
-// Guards: `known || ok` in streamLimitLocked: a limit of a server that is gone would be told
+// Guards: `x.known += n` in sum.add: a limit of a server that is gone would be told
 // for as long as any endpoint cannot be connected to.
 func TestAnEndpointThatIsDeadKeepsNoOldLimit(t *testing.T) {
 	r := harness.NewRecorder()

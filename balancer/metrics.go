@@ -74,7 +74,7 @@ type counters struct {
 	subchannels phases       // as the recorder knows them
 	limit       int          // as the recorder knows it
 	carried     int          // held RPCs that were counted, and pick again
-	loads       []*load.Load // of the READY connections, when they were published
+	loads       []*load.Load // of the READY connections, when RPCs were carried
 	started     uint32       // RPCs on these, then
 }
 
@@ -101,9 +101,8 @@ func (p *pool) countDecisionLocked(d lifecycle.Decision) {
 func (p *pool) countLocked(now time.Time) {
 	p.countHeldLocked()
 	p.recordSubchannelsLocked(p.endpoints.sum.phases)
-	if p.endpoints.sum.limits {
-		p.endpoints.sum.limits = false
-		p.recordLimitLocked(p.streamLimitLocked())
+	if limit, ok := p.endpoints.sum.limit(); ok { // else the last that was known
+		p.recordLimitLocked(limit)
 	}
 	next := &p.schedule.nextCount
 	if p.signals.full.take() && next.IsZero() {
@@ -117,22 +116,6 @@ func (p *pool) countLocked(now time.Time) {
 // countEvery is how late RPCs that found every connection full may be counted. A pool that is
 // full all the time is not woken by each of them.
 const countEvery = time.Second
-
-// streamLimitLocked is the smallest limit of all endpoints; while none of them knows any, the
-// last that was known.
-func (p *pool) streamLimitLocked() int {
-	limit, listed, known := noLimit, false, false
-	for _, e := range p.endpoints.list {
-		if !e.Removed() {
-			n, ok := e.AdvertisedLimit()
-			limit, listed, known = min(limit, n), true, known || ok
-		}
-	}
-	if listed && !known {
-		return p.counters.limit
-	}
-	return limit
-}
 
 func (p *pool) recordLimitLocked(limit int) {
 	if limit != p.counters.limit {
@@ -191,18 +174,20 @@ func (p *pool) countHeldLocked() {
 // will pick again, and a pick does not tell whether its RPC is new: as many as were counted,
 // and cannot all have found a place since, are taken to be the same. So there may be more,
 // but not fewer: those that come while as many give up are not counted.
-func (p *pool) carryHeldLocked(next []*subchannel) {
+func (p *pool) carryHeldLocked(next []load.Conn) {
 	p.countHeldLocked()
 	c := &p.counters
-	if c.carried > 0 {
+	if c.carried > 0 && c.loads != nil {
 		started := max(0, int(int32(startedOn(c.loads)-c.started))) // a cancelled reserve takes some back
 		c.carried = max(p.waiters.Waiting(), c.carried-started)
 	}
-	c.loads, c.started = c.loads[:0], 0
-	for _, s := range next {
-		c.loads = append(c.loads, s.conn.load)
+	c.loads = nil
+	if c.carried > 0 {
+		for i := range next {
+			c.loads = append(c.loads, next[i].Load)
+		}
+		c.started = startedOn(c.loads)
 	}
-	c.started = startedOn(c.loads)
 }
 
 // startedOn adds up all RPCs that these connections ever carried, modulo 2³².

@@ -105,7 +105,7 @@ func TestWhatIsQueuedIsCountedWithinASecond(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
-// Guards: `p.counters.carried = max(…)` in carryHeldLocked: RPCs that pick again and are held
+// Guards: `c.carried = max(…)` in carryHeldLocked: RPCs that pick again and are held
 // again were counted already.
 func TestAnRPCThatIsHeldForLongIsCountedOnce(t *testing.T) {
 	r := harness.NewRecorder()

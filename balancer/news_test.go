@@ -12,6 +12,7 @@ import (
 
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/internal/lifecycle"
+	"github.com/grpc-subpool/subpool/internal/load"
 )
 
 // Guards: deadlines, each branch of set.
@@ -133,9 +134,9 @@ func TestWhatCannotWaitIsPublishedAtOnce(t *testing.T) {
 	defer p.Close()
 	p.schedule.lastPublished = start
 	e := new(endpoint)
-	p.endpoints.sum.phases[lifecycle.Ready] = few
+	p.endpoints.sum.ready = make([]load.Conn, few)
 	require.False(t, p.waitsForMoreLocked([]*endpoint{e}, start))
-	p.endpoints.sum.phases[lifecycle.Ready] = few + 1
+	p.endpoints.sum.ready = make([]load.Conn, few+1)
 	require.True(t, p.waitsForMoreLocked([]*endpoint{e}, start))
 	require.Equal(t, start.Add((few+1)*publishInterval), p.schedule.nextPublish)
 	require.False(t, p.waitsForMoreLocked([]*endpoint{e}, p.schedule.nextPublish))

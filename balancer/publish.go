@@ -1,7 +1,6 @@
 package balancer
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -54,8 +53,7 @@ func (p *pool) publishLocked(step []*endpoint, now time.Time) {
 		return
 	}
 	p.decideStateLocked(&next, now)
-	ready := p.readyLocked()
-	p.carryHeldLocked(ready)
+	p.carryHeldLocked(p.endpoints.sum.ready)
 	p.published = next
 	waiting := p.waiters.Renew()
 	if endRetries {
@@ -63,14 +61,14 @@ func (p *pool) publishLocked(step []*endpoint, now time.Time) {
 	}
 	p.schedule.published(now)
 	p.republish = false
-	p.cc.UpdateState(balancer.State{ConnectivityState: next.state, Picker: p.pickerLocked(ready, waiting, err)})
+	p.cc.UpdateState(balancer.State{ConnectivityState: next.state, Picker: p.pickerLocked(waiting, err)})
 }
 
 // waitsForMoreLocked reports whether the connections that came or went may be published later.
 // One that is retired must get no RPC once it drains, and where RPCs are held they wait for
 // what came.
 func (p *pool) waitsForMoreLocked(step []*endpoint, now time.Time) bool {
-	n := p.endpoints.sum.phases[lifecycle.Ready]
+	n := len(p.endpoints.sum.ready)
 	next := p.schedule.lastPublished.Add(time.Duration(n) * publishInterval)
 	if n <= few || !now.Before(next) || p.waiters.Waiting() > 0 || p.waiters.Retrying() {
 		return false
@@ -82,18 +80,8 @@ func (p *pool) waitsForMoreLocked(step []*endpoint, now time.Time) bool {
 	return true
 }
 
-// readyLocked returns the READY subchannels, oldest first.
-func (p *pool) readyLocked() []*subchannel {
-	ready := make([]*subchannel, 0, p.endpoints.sum.phases[lifecycle.Ready])
-	for _, e := range p.endpoints.list {
-		ready = slices.AppendSeq(ready, e.ready())
-	}
-	slices.SortFunc(ready, func(a, b *subchannel) int { return cmp.Compare(a.ID(), b.ID()) })
-	return ready
-}
-
 // pickerLocked is the picker of what is published; err is why there is none.
-func (p *pool) pickerLocked(ready []*subchannel, waiting *load.Waiting, err error) balancer.Picker {
+func (p *pool) pickerLocked(waiting *load.Waiting, err error) balancer.Picker {
 	switch p.published.state {
 	case connectivity.Ready:
 	case connectivity.TransientFailure:
@@ -101,18 +89,25 @@ func (p *pool) pickerLocked(ready []*subchannel, waiting *load.Waiting, err erro
 	default:
 		return wakingPicker{&p.signals.exitIdle}
 	}
-	serving := load.Input{Waiters: p.waiters, Waiting: waiting, Hold: p.published.hold, MaxQueued: p.published.maxQueued}
-	for _, s := range ready {
-		serving.Conns = append(serving.Conns, load.Conn{SubConn: s.activeSubConn().sc, Address: s.activeSubConn().addr, Load: s.conn.load})
+	serving := load.Input{
+		Waiters: p.waiters, Waiting: waiting, Conns: p.endpoints.sum.ready,
+		Hold: p.published.hold, MaxQueued: p.published.maxQueued,
 	}
+	if serving.MaxQueued != load.NoMaxQueued && p.endpoints.sum.phases[lifecycle.Draining] > 0 {
+		serving.Draining = p.drainingLocked()
+	}
+	return picker.Build(p.published.picker, serving)
+}
+
+func (p *pool) drainingLocked() (loads []*load.Load) {
 	for _, e := range p.endpoints.list {
 		for _, s := range e.subchannels {
 			if s.Phase() == lifecycle.Draining {
-				serving.Draining = append(serving.Draining, s.conn.load)
+				loads = append(loads, s.conn.load)
 			}
 		}
 	}
-	return picker.Build(p.published.picker, serving)
+	return loads
 }
 
 // releasesLocked reports whether held RPCs must pick again because places came free: an

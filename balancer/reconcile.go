@@ -55,7 +55,7 @@ func (p *pool) reconcileLocked(now time.Time) {
 func (p *pool) planLocked(e *endpoint, now time.Time) {
 	e.plan = e.Plan(now, p.dials.left(now))
 	p.dials.planned(e)
-	if p.endpoints.addUp(e) {
+	if p.endpoints.sum.addUp(e) {
 		p.schedule.unpublished = true
 	}
 	if e.goAways.count.Opened() != 0 && !slices.Contains(p.endpoints.retrying, e) {

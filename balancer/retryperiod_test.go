@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/resolver"
 
 	"github.com/grpc-subpool/subpool/config"
+	"github.com/grpc-subpool/subpool/internal/h2conn"
 	"github.com/grpc-subpool/subpool/internal/lifecycle"
 	"github.com/grpc-subpool/subpool/internal/load"
 )
@@ -42,12 +43,18 @@ func restart(t *testing.T) *restarting {
 	return r
 }
 
+type silentSubConn struct{ balancer.SubConn }
+
+func (silentSubConn) Shutdown() {}
+
 // connect makes a connection that was dialled just before.
 func (r *restarting) connect(s *subchannel, now time.Time) {
 	r.e.Plan(now, 1000)
 	r.e.Connected(s.Subchannel, 0, now)
 	r.e.Observe(s.Subchannel, lifecycle.Facts{Health: lifecycle.HealthServing, Answered: true}, now)
-	s.conn = &connection{load: load.New(r.p.waiters, &r.e.goAways.count), subConn: &subConn{goAwaysAtDial: r.e.goAways.count.Count()}}
+	sub := &subConn{sc: silentSubConn{}, goAwaysAtDial: r.e.goAways.count.Count(), observer: h2conn.NewObserver(func() {})}
+	s.subConns[0] = sub
+	s.conn = &connection{load: load.New(r.p.waiters, &r.e.goAways.count), subConn: sub}
 }
 
 // goAway ends the connection of s by a GOAWAY; told says that gRPC has reported it as lost.

@@ -62,8 +62,8 @@ func poolOf(s load.Input) pool {
 	p.Conns = nil
 	for _, suspect := range []bool{false, true} {
 		for _, c := range s.Conns {
-			if c.Load.Suspect() == suspect {
-				p.all = append(p.all, conn{c.Load, balancer.PickResult{SubConn: c.SubConn, Done: c.Load.DoneFunc()}})
+			if c.Suspect == suspect {
+				p.all = append(p.all, conn{c.Load, balancer.PickResult{SubConn: c.SubConn, Done: c.Done}})
 			}
 		}
 		if len(p.conns) == 0 {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/status"
 
 	"github.com/grpc-subpool/subpool/internal/load"
@@ -58,7 +59,7 @@ func call(f func()) {
 // add makes a connection.
 func (p *pool) add(id int) *load.Load {
 	l := load.New(p.Waiters, nil)
-	p.Conns = append(p.Conns, load.Conn{SubConn: &subConn{id: id}, Load: l})
+	p.Conns = append(p.Conns, load.Conn{SubConn: &subConn{id: id}, Address: new(resolver.Address), Load: l, Done: l.DoneFunc()})
 	return l
 }
 

@@ -42,7 +42,7 @@ func (r *restarting) connect() *load.Load {
 func (r *restarting) publish(loads ...*load.Load) {
 	s := load.Input{Waiters: r.waiters, Waiting: r.waiters.Renew(), MaxQueued: load.NoMaxQueued}
 	for _, l := range loads {
-		s.Conns = append(s.Conns, load.Conn{Load: l})
+		s.Conns = append(s.Conns, load.Conn{Load: l, Done: l.DoneFunc()})
 	}
 	r.picker = picker.Build(picker.LeastInFlight, s)
 }

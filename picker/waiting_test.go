@@ -142,8 +142,8 @@ func TestRacingPicksKeepMaxQueued(t *testing.T) {
 func TestAPlaceOnASuspectConnectionIsNotMissed(t *testing.T) {
 	p := full(3, 1)
 	p.Hold = true
-	p.load(1).SetSuspect(true)
-	p.load(2).SetSuspect(true)
+	p.Conns[1].Suspect = true
+	p.Conns[2].Suspect = true
 	p.load(2).Done(ended)
 	p.load(2).Drain()
 	p.Changed = func() { p.Changed = nil; p.load(1).Done(ended) } // just after it was looked at

@@ -19,8 +19,8 @@ func wrap(b base.PickerBuilder, s load.Input) balancer.Picker {
 	ready := make(map[balancer.SubConn]base.SubConnInfo, len(s.Conns))
 	for _, c := range s.Conns {
 		p.loads[c.SubConn] = c.Load
-		if len(p.conns) == len(p.all) || !c.Load.Suspect() { // it is not told of suspects
-			ready[c.SubConn] = base.SubConnInfo{Address: c.Address}
+		if len(p.conns) == len(p.all) || !c.Suspect { // it is not told of suspects
+			ready[c.SubConn] = base.SubConnInfo{Address: *c.Address}
 		}
 	}
 	p.Picker = b.Build(base.PickerBuildInfo{ReadySCs: ready})

@@ -53,7 +53,6 @@ type Load struct {
 	slowReserveAt, slowReleaseAt atomic.Uint32
 	requestLimit                 atomic.Uint32 // RPCs that may start in all
 
-	suspect        atomic.Bool
 	served         atomic.Bool
 	goAwayReceived atomic.Bool
 
@@ -121,17 +120,6 @@ func (l *Load) OnUnanswered(f func()) { l.onUnanswered = f }
 // SetSignals makes the connection tell s of what concerns it alone. SetSignals comes before the
 // first picker that has l.
 func (l *Load) SetSignals(s *Signals) { l.signals = s }
-
-// SetSuspect makes pickers that are built from now on take the connection only if no other
-// can be taken.
-func (l *Load) SetSuspect(on bool) {
-	if l.suspect.Load() != on { // it shares a line with what every pick reads
-		l.suspect.Store(on)
-	}
-}
-
-// Suspect reports what SetSuspect said last.
-func (l *Load) Suspect() bool { return l.suspect.Load() }
 
 // Drain makes every later Reserve fail: pickers take another connection.
 func (l *Load) Drain() { l.word.Or(drainingBit) }

@@ -23,11 +23,15 @@ type Input struct {
 // NoMaxQueued stands for no bound on queued RPCs.
 const NoMaxQueued = -1
 
-// Conn is a READY connection.
+// Conn is a READY connection. All that a picker copies of it is here: to read it from the loads of
+// thousands would take longer than the rest.
 type Conn struct {
+	ID      int // in the order in which subchannels were made
 	SubConn balancer.SubConn
-	Address resolver.Address
+	Address *resolver.Address
 	Load    *Load
+	Done    func(balancer.DoneInfo) // of Load
+	Suspect bool                    // taken only if no other can be
 }
 
 // Waiters are what the connections of one pool share: how they tell the policy of changes,
