@@ -66,7 +66,7 @@ func TestAfterARenewalRPCsGoToTheNewConnection(t *testing.T) {
 	})
 }
 
-// Guards: `e.settings.MaxSize-len(e.draining)` in lifecycle.Endpoint.open; long streams on
+// Guards: `e.settings.MaxSize - len(e.draining)` in lifecycle.Endpoint.open; long streams on
 // every connection would pile up connections.
 func TestConnectionsStayWithinTheBudget(t *testing.T) {
 	story(t, `{"size":3,"maxLifetime":"10s","idleTimeout":"0s"}`, harness.Options{}, func(t *testing.T, c client) {

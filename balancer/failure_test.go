@@ -67,7 +67,7 @@ func TestAServerThatAcceptsAndClosesIsNotDialledInAHotLoop(t *testing.T) {
 	}
 }
 
-// Guards: `size+e.renewals()` in lifecycle.Endpoint.Plan; if connections were dropped for
+// Guards: `size+renewals` in lifecycle.Endpoint.Plan; if connections were dropped for
 // successors that do not come, the pool would shrink.
 func TestTheOldConnectionsServeOnWhileNewOnesAreRefused(t *testing.T) {
 	opts := harness.Options{Handle: taking(10 * time.Millisecond)}

@@ -114,8 +114,10 @@ func (x *sum) replaceReady(old, now []load.Conn) {
 			x.ready = slices.Insert(x.ready, at, now[0])
 			now = now[1:]
 		default:
-			at, _ := x.find(now[0].ID)
-			x.ready[at] = now[0]
+			if old[0].Load != now[0].Load || old[0].Suspect != now[0].Suspect {
+				at, _ := x.find(now[0].ID)
+				x.ready[at] = now[0]
+			}
 			old, now = old[1:], now[1:]
 		}
 	}

@@ -74,11 +74,13 @@ func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 	e.markRefreshIdle()
 	e.closeDrained()
 	e.retireSurplus()
-	for len(e.subchannels) > size+e.renewals() { // to discard one that is due leaves fewer
+	renewals := e.renewals()
+	for len(e.subchannels) > size+renewals {
 		e.discard(e.leastUseful())
+		renewals = e.renewals() // to discard one that is due leaves fewer
 	}
 	e.reassignReasons(size)
-	e.open(size, base)
+	e.open(size, base, renewals)
 	e.startAttempts(dials)
 	e.tryAddresses()
 	switch {
@@ -103,8 +105,10 @@ func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 
 // open makes the subchannels that are missing. An endpoint that drains as many as it may have
 // starts no more renewals, but for one at a time that cannot wait.
-func (e *Endpoint) open(size, base int) {
-	renewals := min(e.renewals(), max(e.urgent(), e.settings.MaxSize-len(e.draining)))
+func (e *Endpoint) open(size, base, renewals int) {
+	if most := e.settings.MaxSize - len(e.draining); renewals > most {
+		renewals = min(renewals, max(e.urgent(), most))
+	}
 	for len(e.subchannels) < size+renewals {
 		e.next.Resolve = e.next.Resolve || len(e.subchannels) >= size
 		e.subchannels = append(e.subchannels, &Subchannel{id: e.newID(), openedFor: e.openReason(size, base)})

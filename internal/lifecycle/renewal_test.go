@@ -77,7 +77,7 @@ func drainTwo(t *testing.T) *story {
 	return s
 }
 
-// Guards: `e.settings.MaxSize-len(e.draining)` in Endpoint.open.
+// Guards: `e.settings.MaxSize - len(e.draining)` in Endpoint.open.
 func TestAnEndpointThatDrainsItsMaximumStartsNoRenewal(t *testing.T) {
 	s := drainTwo(t)
 	s.pass(time.Hour)
