@@ -45,16 +45,17 @@ func (d *deadlines) take(now time.Time) *endpoint {
 // deadlineQueue implements heap.Interface.
 type deadlineQueue []*endpoint
 
-func (q deadlineQueue) Len() int           { return len(q) }
-func (q deadlineQueue) Less(i, j int) bool { return q[i].deadline.Before(q[j].deadline) }
-func (q deadlineQueue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].queuedAt, q[j].queuedAt = i, j
+func (q *deadlineQueue) Len() int           { return len(*q) }
+func (q *deadlineQueue) Less(i, j int) bool { return (*q)[i].deadline.Before((*q)[j].deadline) }
+func (q *deadlineQueue) Swap(i, j int) {
+	all := *q
+	all[i], all[j] = all[j], all[i]
+	all[i].queuedAt, all[j].queuedAt = i, j
 }
 
 // Push implements heap.Interface.
 func (q *deadlineQueue) Push(x any) {
-	e := x.(*endpoint)
+	e, _ := x.(*endpoint)
 	e.queuedAt = len(*q)
 	*q = append(*q, e)
 }

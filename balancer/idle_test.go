@@ -50,7 +50,7 @@ func TestAPoolInUseDoesNotGoIdleWhenAllItsEndpointsAreReplaced(t *testing.T) {
 	})
 }
 
-// Guards: `!p.hasEndpointLocked()` in wakeEndpointsLocked
+// Guards: `!p.hasEndpointLocked()` in wakeEndpointsLocked.
 func TestConnectIsNotForgottenWhileThereIsNoEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})

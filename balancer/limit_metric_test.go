@@ -32,7 +32,7 @@ func TestTheLimitThatIsToldEndsWithThePool(t *testing.T) {
 	}, grpc.WithStatsHandler(r))
 }
 
-// Guards: `x.listed == 0 || x.known > 0` in sum.limit
+// Guards: `x.listed == 0 || x.known > 0` in sum.limit.
 func TestAnEndpointThatWasNeverConnectedDoesNotChangeTheLimit(t *testing.T) {
 	r := harness.NewRecorder()
 	synctest.Test(t, func(t *testing.T) {
