@@ -43,15 +43,19 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	}
 	// Callers that wait less make more RPCs, and may lose as many more.
 	scaled := func(p *figures, n int) int { return n * max(f.rpcs, p.rpcs) / max(1, p.rpcs) }
-	if n, k := f.late, most(func(p *figures) int { return scaled(p, p.late) }); n > k+m.late {
-		say("late: %d RPCs with a short deadline, plain %d, margin %d", n, k, m.late)
-	}
-	if n, k := w.held(f), most(func(p *figures) int { return scaled(p, w.held(p)) }); n > k+m.failures {
-		say("failures: %d, plain %d, margin %d", n, k, m.failures)
+	// An RPC that plain channels lose in one way, and a pool in the other, is lost in both.
+	loses := func(p *figures) int { return scaled(p, w.held(p)+p.late) }
+	if w.held(f)+f.late > most(loses)+m.failures {
+		if n, k := f.late, most(func(p *figures) int { return scaled(p, p.late) }); n > k+m.late {
+			say("late: %d RPCs with a short deadline, plain %d, margin %d", n, k, m.late)
+		}
+		if n, k := w.held(f), most(func(p *figures) int { return scaled(p, w.held(p)) }); n > k+m.failures {
+			say("failures: %d, plain %d, margin %d", n, k, m.failures)
+		}
 	}
 	leaks := slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.Leaked > 0 }) && w.limited()
-	loses := func(p *figures) bool { return w.held(f)+1 < scaled(p, w.held(p)) }
-	lost := w.hopeless() || leaks || slices.ContainsFunc(plain, func(p figures) bool { return loses(&p) }) // what waits here
+	fewer := func(p figures) bool { return w.held(f)+1 < scaled(&p, w.held(&p)) }
+	lost := w.hopeless() || leaks || slices.ContainsFunc(plain, fewer) // what waits here
 	slowest := func(a, b figures) int { return cmp.Compare(a.slowest, b.slowest) }
 	if d, k := f.slowest, slices.MaxFunc(plain, slowest).slowest; !lost && d > k+m.slowest {
 		say("slowest: %v, plain %v, margin %v", d, k, m.slowest)

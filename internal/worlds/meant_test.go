@@ -149,7 +149,7 @@ var meant = []difference{
 	},
 	{
 		name: "which is done again",
-		when: func(w *World) bool { return w.ages() || w.limited() },
+		when: func(w *World) bool { return w.ages() || w.limited() || w.happens(RefuseStream) },
 		slower: func(w *World, _ *figures) (d time.Duration) {
 			for _, c := range w.Callers {
 				d = max(d, c.Takes*3/2)
