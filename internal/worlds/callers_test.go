@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 )
 
@@ -64,9 +65,10 @@ func (tokens) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]s
 // A play is one contender before one world's servers.
 type play struct {
 	*stage
-	channels []*grpc.ClientConn
-	ctx      context.Context // of streams that are never ended
-	start    time.Time
+	channels  []*grpc.ClientConn
+	resolvers []*manual.Resolver // of these
+	ctx       context.Context    // of streams that are never ended
+	start     time.Time
 
 	mu   sync.Mutex
 	next int // channel

@@ -86,6 +86,7 @@ func (w *World) playInBubble(t *testing.T, c contender, draw uint64) figures {
 	done := make(chan struct{})
 	var events sync.WaitGroup
 	events.Go(func() { p.happen(p.start, done) })
+	events.Go(func() { p.churn(done) })
 	p.call()
 	p.figures.lasted = time.Since(p.start) + w.Warm
 	close(done)
@@ -112,16 +113,35 @@ func (w *World) playInBubble(t *testing.T, c contender, draw uint64) figures {
 	return *f
 }
 
-func (p *play) options(c contender) []grpc.DialOption {
-	r := manual.NewBuilderWithScheme("worlds")
-	state := resolver.State{}
-	for i := range p.world.Servers {
-		if i == 0 || p.world.Apart {
+// resolved is what the resolver says, but for a server that it drops; -1 is none.
+func (w *World) resolved(dropped int) (state resolver.State) {
+	for i := range w.Servers {
+		if (i == 0 || w.Apart) && i != dropped {
 			address := resolver.Address{Addr: fmt.Sprintf("server-%d", i)}
 			state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{address}})
 		}
 	}
-	r.InitialState(state)
+	return state
+}
+
+// churn lets the resolvers drop one server after the other.
+func (p *play) churn(done <-chan struct{}) {
+	for i := 0; p.world.Churn > 0; i++ {
+		select {
+		case <-done:
+			return
+		case <-time.After(p.world.Churn):
+		}
+		for _, r := range p.resolvers {
+			r.UpdateState(p.world.resolved(i % len(p.world.Servers)))
+		}
+	}
+}
+
+func (p *play) options(c contender) []grpc.DialOption {
+	r := manual.NewBuilderWithScheme("worlds")
+	r.InitialState(p.world.resolved(-1))
+	p.resolvers = append(p.resolvers, r)
 	health := ""
 	if p.world.Health {
 		health = `"healthCheckConfig":{"serviceName":""},`

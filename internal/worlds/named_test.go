@@ -222,6 +222,10 @@ func planted() []namedWorld {
 			Callers: []Callers{{For: 20 * sec, Rate: 1000, FailOneIn: 2}},
 			Own:     Own{Dials: 10000/200 + 4},
 		}},
+		{"300 servers, of which the resolver drops one after the other", World{
+			Servers: times(300, Server{}), Apart: true, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: size(2), Churn: 20 * ms,
+			Callers: []Callers{{For: 2 * sec, Rate: 1000, Takes: 5 * ms}},
+		}},
 		{"a pool that is closed after one RPC", World{
 			Servers: []Server{{}}, Latency: ms, Dial: 10 * ms, Setting: size(1),
 			Callers: []Callers{{For: ms, Rate: 1}},

@@ -27,6 +27,9 @@ func (w *World) String() string {
 			say(" Server %d %s.", i, habits)
 		}
 	}
+	if w.Churn > 0 {
+		say(" Every %v the resolver drops another one, and lists the last one again.", w.Churn)
+	}
 	if w.Health {
 		say(" The clients check health.")
 	}

@@ -18,7 +18,8 @@ type World struct {
 	Warm    time.Duration // beyond two handshakes, before the callers begin
 	Callers []Callers
 	Events  []Event
-	Setting string // of the pool, in JSON
+	Setting string        // of the pool, in JSON
+	Churn   time.Duration // with addresses apart: so often the resolver drops a server, and lists the last one again
 
 	Health    bool          // the clients ask for a health service
 	Keepalive time.Duration // of the clients; 0 is none
