@@ -1,6 +1,9 @@
 package balancer
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A pool that starts thousands of connections does so in waves. A handshake with TLS costs
 // about a millisecond of a processor, and a server's queue of connections that it has not
@@ -42,16 +45,23 @@ func (d *dials) next() time.Time {
 	return d.began.Add(waveLast)
 }
 
-// take takes those that may dial in a new wave: each has one attempt at least.
-func (d *dials) take(now time.Time) []*endpoint {
+// take takes those that may dial in a new wave: each has one attempt at least. Endpoints that
+// were removed meanwhile dial no more.
+func (d *dials) take(now time.Time) (taken []*endpoint) {
 	if len(d.waiting) == 0 {
 		return nil
 	}
-	n := min(d.left(now), len(d.waiting))
-	taken := d.waiting[:n:n]
-	d.waiting = d.waiting[n:]
-	for _, e := range taken {
+	left := d.left(now)
+	for i, e := range d.waiting {
+		if len(taken) == left {
+			d.waiting = slices.Delete(d.waiting, 0, i) // it holds none that was taken
+			return taken
+		}
 		e.waitsToDial = false
+		if !e.Removed() {
+			taken = append(taken, e)
+		}
 	}
+	d.waiting = nil
 	return taken
 }

@@ -19,6 +19,10 @@ func (p *pool) carryOutLocked(step []*endpoint, now time.Time) {
 		if e.plan.RequestsLifted {
 			p.liftRequestLimitLocked(e)
 		}
+		for _, s := range e.plan.Overdue {
+			p.endpoints.byID[s.ID()].conn.load.SetOverdue()
+			p.republish = true
+		}
 	}
 	p.dialLocked(step, now)
 	p.publishLocked(step, now)

@@ -72,7 +72,7 @@ func (p *pool) signalsOf(e *endpoint) *load.Signals {
 
 // mark has the endpoint planned in the next step.
 func (x *endpoints) mark(e *endpoint) {
-	if !e.marked {
+	if !e.marked && !e.plan.Ended { // connections of one that has ended may linger, and tell
 		e.marked = true
 		x.marked = append(x.marked, e)
 	}

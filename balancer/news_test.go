@@ -143,3 +143,47 @@ func TestWhatCannotWaitIsPublishedAtOnce(t *testing.T) {
 	e.plan.Drain = append(e.plan.Drain, nil)
 	require.False(t, p.waitsForMoreLocked([]*endpoint{e}, start))
 }
+
+// The wave is used up by other endpoints when a GOAWAY ends one of three connections.
+//
+// Guards: `s.wait(e.clock.now)` in lifecycle.Endpoint.startAttempts: a retry would go to the
+// other ones, which may be about to end, too.
+func TestTransparentRetriesWaitForAConnectionThatWaitsForItsWave(t *testing.T) {
+	r := restart(t)
+	for _, s := range r.subs {
+		r.connect(s, start)
+	}
+	now := start.Add(time.Minute)
+	r.p.dials = dials{began: now, begun: wave}
+	r.goAway(r.subs[0], now, true)
+	require.True(t, r.open(now))
+	require.False(t, r.open(now.Add(retryWithin)))
+}
+
+// Guards: `e.Removed()` in dials.take, and slices.Delete there, which forgets those that were
+// taken.
+func TestOnlyEndpointsThatMayDialTakeTheirTurn(t *testing.T) {
+	d := dials{began: start, begun: wave}
+	waiting := func() *endpoint {
+		e := &endpoint{Endpoint: lifecycle.New(config.Config{}, []string{""}, start, nil, nil)}
+		e.plan.MoreDials = true
+		d.planned(e)
+		return e
+	}
+	for range 5000 {
+		waiting().SetRemoved(true)
+	}
+	first := waiting()
+	for range 2 * wave {
+		waiting()
+	}
+	require.Empty(t, d.take(start))
+	taken := d.take(d.next())
+	require.Len(t, taken, wave)
+	require.Same(t, first, taken[0])
+	require.False(t, first.waitsToDial)
+	require.Len(t, d.waiting, wave+1)
+	for _, e := range d.waiting[:cap(d.waiting)][len(d.waiting):] {
+		require.Nil(t, e)
+	}
+}

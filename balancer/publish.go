@@ -25,11 +25,12 @@ type published struct {
 }
 
 // A pool of few connections publishes whatever changes at once. One of many may make a picker
-// of all of them for each that comes, so it waits for more: as long as publishInterval for each
-// that it has.
+// of all of them for each that comes, so it waits for more: publishInterval for each that it
+// has, longestInterval at most.
 const (
 	few             = 64
 	publishInterval = 5 * time.Microsecond
+	longestInterval = 10 * time.Millisecond
 )
 
 // publishLocked tells gRPC the pool's state, and gives it a picker, if these are not what it
@@ -69,7 +70,7 @@ func (p *pool) publishLocked(step []*endpoint, now time.Time) {
 // what came.
 func (p *pool) waitsForMoreLocked(step []*endpoint, now time.Time) bool {
 	n := len(p.endpoints.sum.ready)
-	next := p.schedule.lastPublished.Add(time.Duration(n) * publishInterval)
+	next := p.schedule.lastPublished.Add(min(time.Duration(n)*publishInterval, longestInterval))
 	if n <= few || !now.Before(next) || p.waiters.Waiting() > 0 || p.waiters.Retrying() {
 		return false
 	}

@@ -166,3 +166,21 @@ func TestAFalseRequestLimitDoesNotPileUpConnections(t *testing.T) {
 		require.LessOrEqual(t, s.Dials()-dials, 20)
 	})
 }
+
+// The server has ended many connections after eight RPCs, and then ends none any more.
+//
+// Guards: `longestHold` in lifecycle.Endpoint.checkRequestLimit, and load.Load.EndIsNear.
+func TestAnRPCIsHeldForTheEndOfAConnectionForASecondAtMost(t *testing.T) {
+	silent(t, `{"size":1}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
+		s.Takes.Store(8)
+		s.Delay = time.Millisecond
+		require.Empty(t, c.callers(1, 8*30))
+		s.Takes.Store(0)
+		s.Refuse.Store(true)
+		for range 30 {
+			begun := time.Now()
+			require.NoError(t, c.call())
+			require.LessOrEqual(t, time.Since(begun), 1100*time.Millisecond)
+		}
+	})
+}

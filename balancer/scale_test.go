@@ -11,7 +11,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/status"
 
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
@@ -139,5 +142,65 @@ func TestAnEndpointIsKnownWhateverTheOrderOfItsAddresses(t *testing.T) {
 		time.Sleep(time.Second)
 		require.NoError(t, c.call())
 		require.Equal(t, 2, s.Accepted())
+	})
+}
+
+// Guards: `s.phase == Idle && s.waits` in lifecycle.Subchannel.Pending: RPCs are held for a
+// connection that waits for its wave, too, and are not queued behind those that never end.
+func TestRPCsAreHeldForConnectionsThatWaitForTheirWave(t *testing.T) {
+	for _, settings := range []string{`{"minSize":1,"maxSize":400,"maxPending":0}`, `{"minSize":1,"maxSize":400}`} {
+		opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(1)}}
+		story(t, settings, opts, func(t *testing.T, c client) {
+			ended := c.begin(320)
+			time.Sleep(2 * time.Second)
+			require.Equal(t, 320, sum(c.Calls()))
+			for _, err := range ended() {
+				require.Equal(t, codes.DeadlineExceeded, status.Code(err))
+			}
+		})
+	}
+}
+
+// An endpoint that is removed has no subchannels but those that drain.
+//
+// Guards: `e.Used()` in lifecycle.Endpoint.Plan: its use is over in time, too.
+func TestARemovedEndpointThatDrainsKeepsNoOtherConnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m := harness.Start(t, harness.Options{}), resolverOf("a:1")
+		policy := harness.Policy(`{"minSize":0,"idleTimeout":"16s","maxLifetime":"0s"}`)
+		c := client{t, channelOf(t, s, m, policy, grpc.WithIdleTimeout(0)), s}
+		end := c.stream()
+		defer end()
+		time.Sleep(time.Second)
+		m.UpdateState(addresses("b:1"))
+		time.Sleep(time.Minute)
+		require.Equal(t, connectivity.Idle, c.GetState())
+		require.Equal(t, 1, s.Open())
+	})
+}
+
+// An endpoint has ended, and a connection of it lingers with an RPC.
+//
+// Guards: `!e.plan.Ended` in endpoints.mark: the use of those that ended would wake the rest.
+func TestWhatIsLeftOfAnEndpointWakesNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m := harness.Start(t, harness.Options{}), resolverOf("a:1")
+		policy := harness.Policy(`{"minSize":0,"idleTimeout":"16s","maxLifetime":"0s"}`)
+		c := client{t, channelOf(t, s, m, policy, grpc.WithIdleTimeout(0)), s}
+		end := c.stream()
+		time.Sleep(time.Second)
+		m.UpdateState(addresses())
+		time.Sleep(time.Second)
+		go s.Replace().GracefulStop()
+		time.Sleep(time.Second)
+		m.UpdateState(addresses()) // by now none is used
+		m.UpdateState(addresses("b:1", "c:1", "d:1"))
+		time.Sleep(time.Second)
+		require.Equal(t, connectivity.Idle, c.GetState())
+		accepted := s.Accepted()
+		end()
+		time.Sleep(time.Second)
+		require.Equal(t, connectivity.Idle, c.GetState())
+		require.Equal(t, accepted, s.Accepted())
 	})
 }

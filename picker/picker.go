@@ -92,7 +92,7 @@ func (p *pool) pickFrom(start int) (balancer.PickResult, error) {
 // connection reached its request limit: either the server ends it now and another is made,
 // or the policy finds that it does not. Both bring a new picker.
 func (p *pool) holds() bool {
-	return p.Hold || slices.ContainsFunc(p.conns, func(c conn) bool { return c.RequestLimitReached() })
+	return p.Hold || slices.ContainsFunc(p.conns, func(c conn) bool { return c.EndIsNear() })
 }
 
 // reserve takes a place on the connection start, or if that has none, on the one with the

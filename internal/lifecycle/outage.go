@@ -25,6 +25,9 @@ func (e *Endpoint) countFailure(s *Subchannel) bool {
 	e.decide(Decision{Kind: AttemptFailed, ID: s.id, Reason: s.openedFor, Renewal: s.renewal()})
 	if e.outage == nil {
 		e.outage = new(outage)
+		for _, s := range e.subchannels {
+			s.waits = false // for its turn now
+		}
 	}
 	o := e.outage
 	if o.probe == nil {
@@ -50,7 +53,8 @@ func (e *Endpoint) startAttempts(most int) {
 		for s := range e.in(Idle) {
 			if most == 0 {
 				e.next.MoreDials = true
-				return
+				s.wait(e.clock.now)
+				continue
 			}
 			s.dial(len(e.addresses), e.clock.now)
 			most--
@@ -66,6 +70,7 @@ func (e *Endpoint) startAttempts(most int) {
 	case s == nil || s.phase != Idle:
 	case most == 0:
 		e.next.MoreDials = true
+		s.wait(e.clock.now)
 	default:
 		s.dial(len(e.addresses), e.clock.now)
 		e.outage.attempt = s

@@ -211,3 +211,24 @@ func TestNoMoreDialsBeginThanAreAllowed(t *testing.T) {
 	require.Len(t, p.Dial, 1)
 	require.False(t, p.MoreDials)
 }
+
+// One server does not serve, and the other subchannel may not dial yet.
+//
+// Guards: `s.phase == Idle && s.waits` in Subchannel.Pending, and `s.waits = false` in
+// countFailure.
+func TestARoundHasNotFailedWhileASubchannelWaitsToDial(t *testing.T) {
+	id := ID(0)
+	newID := func() ID { id++; return id }
+	e := New(config.Config{MinSize: 2, MaxSize: 2, TargetStreams: 100}, []string{"a:1"}, start, newID, func() float64 { return 0.5 })
+	e.Plan(start, 1)
+	first, second := e.subchannels[0], e.subchannels[1]
+	require.True(t, second.Pending())
+	e.Connected(first, 0, start)
+	e.Observe(first, Facts{Health: HealthNotServing, Limit: NoLimit}, start)
+	e.Plan(start, 0)
+	require.Equal(t, StateConnecting, e.State())
+	e.countFailure(first)
+	require.False(t, second.Pending(), "in an outage it has no turn of its own")
+	e.Plan(start, 0)
+	require.Equal(t, StateTransientFailure, e.State())
+}

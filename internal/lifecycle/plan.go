@@ -11,6 +11,10 @@ type Plan struct {
 	// because of one must find a place before the next publication.
 	RequestsLifted bool
 
+	// Overdue are connections that reached their request limit and were not ended in time: no
+	// RPC is held for that any more. They come before the publication, too.
+	Overdue []*Subchannel
+
 	// Dial is what should connect. It comes before the publication, so that a channel
 	// never looks idle while it has work.
 	Dial []Dial
@@ -96,7 +100,7 @@ func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 	p := e.next
 	e.next = Plan{}
 	p.Hold, p.Watermark, p.Ended = e.holdsPicks(), e.watermark(), e.ended()
-	if len(e.subchannels) > 0 && e.settings.IdleTimeout > 0 {
+	if (len(e.subchannels) > 0 || e.Used()) && e.settings.IdleTimeout > 0 {
 		e.clock.reached(e.demand.window.next)
 	}
 	p.Next = e.clock.next

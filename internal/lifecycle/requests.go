@@ -60,23 +60,31 @@ func (s *Subchannel) RequestLimit() int {
 func (c *connection) requestsUsed() bool { return !c.reachedAt.IsZero() }
 
 // checkRequestLimit ends the limit if a connection refutes it: the server does not end it in
-// time. RPCs may wait for that.
+// time. RPCs are held for that, but no longer than longestHold.
 func (e *Endpoint) checkRequestLimit() {
+	if e.requests.limit == 0 {
+		return
+	}
 	for s := range e.Subchannels() {
 		c := s.conn
-		if c == nil || e.requests.limit == 0 || c.facts.GoAway {
+		if c == nil || c.facts.GoAway || !c.facts.RequestsUsed && !c.requestsUsed() {
 			continue
 		}
-		switch {
-		case c.facts.RequestsUsed && !c.requestsUsed():
+		if !c.requestsUsed() {
 			c.reachedAt = e.clock.now
-			e.clock.reached(c.reachedAt.Add(e.requests.endsWithin()))
-		case !c.requestsUsed() || !e.clock.reached(c.reachedAt.Add(e.requests.endsWithin())):
-		case c.facts.RequestsUsed:
-			e.liftRequestLimit()
-		default: // some that started got no stream, and do not count
-			c.reachedAt = time.Time{}
 		}
+		if !c.overdue && e.clock.reached(c.reachedAt.Add(longestHold)) {
+			c.overdue = true
+			e.next.Overdue = append(e.next.Overdue, s)
+		}
+		if !e.clock.reached(c.reachedAt.Add(e.requests.endsWithin())) {
+			continue
+		}
+		if c.facts.RequestsUsed {
+			e.liftRequestLimit()
+			return
+		}
+		c.reachedAt, c.overdue = time.Time{}, false // some that started got no stream, and do not count
 	}
 }
 
@@ -92,7 +100,7 @@ func (e *Endpoint) liftRequestLimit() {
 	e.requests = requestLimit{}
 	for s := range e.Subchannels() {
 		if s.conn != nil {
-			s.conn.requests, s.conn.reachedAt = 0, time.Time{}
+			s.conn.requests, s.conn.reachedAt, s.conn.overdue = 0, time.Time{}, false
 		}
 	}
 	e.next.RequestsLifted = true

@@ -51,7 +51,8 @@ type Subchannel struct {
 	recycle    bool          // it is to be replaced on request; until it dials again
 	mayRedial  bool          // Idle: it may try once, be there an outage or not
 	limitEnded bool          // the server ended the last connection at the request limit; while not Connected
-	dialled    time.Time     // when the last attempt began
+	waits      bool          // Idle: it dials as soon as it is allowed to
+	dialled    time.Time     // when the last attempt began; while it waits, since when it does
 	attempt    happyEyeballs // the last one
 	conn       *connection   // Checking, NotServing, Ready, Draining, and Closed of what drained; else nil
 }
@@ -68,6 +69,7 @@ type connection struct {
 	limit       int       // the most streams that the server ever allowed here; -1 until it states a limit
 	requests    int       // RPCs that may start here in all; 0 is any number
 	reachedAt   time.Time // when these were seen to have started; or zero
+	overdue     bool      // no RPC is held for its end any more
 	drainingAt  time.Time // Draining: since when
 	retiredFor  Reason    // Draining
 }
@@ -89,9 +91,18 @@ func (s *Subchannel) Since() (at time.Time) {
 	return at
 }
 
-// Pending reports that a connection may be READY soon: it is being made, or its health is
-// not known yet.
-func (s *Subchannel) Pending() bool { return s.phase == Connecting || s.phase == Checking }
+// Pending reports that a connection may be READY soon: it is being made, or is about to be, or
+// its health is not known yet.
+func (s *Subchannel) Pending() bool {
+	return s.phase == Connecting || s.phase == Checking || s.phase == Idle && s.waits
+}
+
+// wait says that s may not dial yet, for as many attempts have begun as may.
+func (s *Subchannel) wait(now time.Time) {
+	if !s.waits {
+		s.waits, s.dialled = true, now
+	}
+}
 
 // Address returns the address of the connection.
 func (s *Subchannel) Address() int { return s.attempt.connected }
@@ -108,7 +119,7 @@ func (s *Subchannel) dial(addresses int, now time.Time) bool {
 	if !s.move(Connecting, Idle) {
 		return false
 	}
-	s.mayRedial, s.recycle, s.dialled = false, false, now
+	s.mayRedial, s.recycle, s.waits, s.dialled = false, false, false, now
 	s.attempt.begin(addresses)
 	return true
 }

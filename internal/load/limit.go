@@ -48,6 +48,14 @@ func (l *Load) SetRequestLimit(n int) (changed bool) {
 // RequestLimitReached reports whether as many RPCs have started as may.
 func (l *Load) RequestLimitReached() bool { return l.Starts() >= l.requestLimit.Load() }
 
+// SetOverdue says that the server should have ended the connection, for as many RPCs have
+// started, and did not: pickers hold no RPC for that any more.
+func (l *Load) SetOverdue() { l.overdue.Store(true) }
+
+// EndIsNear reports whether the server is about to end the connection, for as many RPCs have
+// started.
+func (l *Load) EndIsNear() bool { return l.RequestLimitReached() && !l.overdue.Load() }
+
 // HasRoom reports whether Reserve would succeed, as far as can be told without it.
 func (l *Load) HasRoom() bool {
 	w := l.word.Load()

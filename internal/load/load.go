@@ -53,6 +53,7 @@ type Load struct {
 	slowReserveAt, slowReleaseAt atomic.Uint32
 	requestLimit                 atomic.Uint32 // RPCs that may start in all
 
+	overdue        atomic.Bool
 	served         atomic.Bool
 	goAwayReceived atomic.Bool
 
@@ -160,12 +161,13 @@ func (l *Load) reserveSlow(w uint64) bool {
 // ReserveQueued is Reserve for a connection that may be full, where gRPC queues the RPC, or
 // at its request limit, where the server may refuse it and gRPC retries it transparently.
 func (l *Load) ReserveQueued() bool {
-	n := uint32(l.word.Add(oneStart | 1))
+	w := l.word.Add(oneStart | 1)
+	n := uint32(w)
 	if n&drainingBit != 0 {
 		l.CancelReserve()
 		return false
 	}
-	if n >= l.highWatermark.Load() {
+	if n >= l.highWatermark.Load() || uint32(w>>32) == l.requestLimit.Load() {
 		call(l.signals.Demand)
 	}
 	return true
