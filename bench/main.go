@@ -90,7 +90,7 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.quick, "quick", false, "run each workload for a moment, to see that it works")
 	f.StringVar(&o.only, "only", "", "letters of the workloads, like a,c")
 	f.StringVar(&o.Contender, "contender", "", "measure this one alone")
-	f.StringVar(&o.Part, "part", "", "measure this part of k alone: start, change, rest, large, small, churn")
+	f.StringVar(&o.Part, "part", "", "measure this part of k alone: start, change, rest, large, small, churn, sockets, memory")
 	f.StringVar(&o.out, "out", "out", "directory for the result, its tables and plots")
 	f.StringVar(&o.cpuProfile, "cpuprofile", "", "file for the processor profile of the client")
 	f.StringVar(&o.memProfile, "memprofile", "", "file for the profile of the client's allocations")

@@ -28,8 +28,11 @@ type ClientConn struct {
 	changedAt              atomic.Int64 // Unix time in ns
 }
 
-// New builds a policy in a channel whose dials take anything up to dial: of connections
-// that came all in one moment a policy might make one publication.
+// Never is how long dials take that never end: what connects stays CONNECTING.
+const Never time.Duration = -1
+
+// New builds a policy in a channel whose dials take anything up to dial, or Never: of
+// connections that came all in one moment a policy might make one publication.
 func New(policy balancer.Builder, dial time.Duration) *ClientConn {
 	cc := &ClientConn{dial: dial, alive: make(map[*SubConn]struct{})}
 	cc.events.begin()

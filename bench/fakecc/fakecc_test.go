@@ -106,6 +106,19 @@ func TestItIsQuietWhenNothingIsTold(t *testing.T) {
 	})
 }
 
+func TestADialThatNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cc := New(balancer.Get("round_robin"), Never)
+		cc.Update(endpoints("a", "b"))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Equal(t, 2, cc.Made())
+		require.Zero(t, cc.Ready())
+		require.Equal(t, connectivity.Connecting, cc.State().ConnectivityState)
+		cc.Close()
+	})
+}
+
 func TestAfterCloseNothingIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cc := New(balancer.Get("round_robin"), dial)

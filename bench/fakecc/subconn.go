@@ -68,6 +68,9 @@ func (sc *SubConn) become(state connectivity.State) {
 func (sc *SubConn) Connect() {
 	sc.cc.tell(func() {
 		sc.become(connectivity.Connecting)
+		if sc.cc.dial == Never {
+			return
+		}
 		takes := time.Duration(rand.Float64() * float64(sc.cc.dial))
 		time.AfterFunc(takes, func() { sc.cc.tell(func() { sc.become(connectivity.Ready) }) })
 	})

@@ -54,14 +54,30 @@ type scaledPool struct {
 	want      int // SubConns that are READY when nothing is left to do
 }
 
-// openScaled has gRPC's policy, to as many endpoints as the shape has subchannels, or ours
+// config is ours for this shape, with these settings beside the size. With size 0 an endpoint
+// has one subchannel at first, and none when idleTimeout has passed without RPCs.
+func (s shape) config(settings string) string {
+	if s.size == 0 {
+		return fmt.Sprintf(`{"minSize":0,"maxSize":1,%s}`, settings)
+	}
+	return fmt.Sprintf(`{"size":%d,%s}`, s.size, settings)
+}
+
+// openScaled has another policy, to as many endpoints as the shape has subchannels, or ours
 // with these settings beside the size. The resolver has not yet answered.
 func openScaled(policy string, s shape, settings string) (*scaledPool, error) {
+	return openDialling(policy, s, settings, 50*time.Millisecond)
+}
+
+// openDialling does it with dials that take anything up to dial.
+func openDialling(policy string, s shape, settings string, dial time.Duration) (*scaledPool, error) {
 	builder := balancer.Get(policy)
 	p := &scaledPool{want: s.subchannels()}
+	if dial == fakecc.Never {
+		p.want = 0
+	}
 	if policy == ours {
-		js := fmt.Sprintf(`{"size":%d,%s}`, s.size, settings)
-		cfg, err := builder.(balancer.ConfigParser).ParseConfig(json.RawMessage(js))
+		cfg, err := builder.(balancer.ConfigParser).ParseConfig(json.RawMessage(s.config(settings)))
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +88,7 @@ func openScaled(policy string, s shape, settings string) (*scaledPool, error) {
 	for range s.endpoints {
 		p.endpoints = append(p.endpoints, p.newEndpoint())
 	}
-	p.ClientConn = fakecc.New(builder, 50*time.Millisecond)
+	p.ClientConn = fakecc.New(builder, dial)
 	return p, nil
 }
 
@@ -96,13 +112,16 @@ func (p *scaledPool) resolve() {
 	p.Update(balancer.ClientConnState{ResolverState: resolver.State{Endpoints: p.endpoints}, BalancerConfig: p.cfg})
 }
 
-// settle waits until the pools have what they want, and for as long as quiet nothing was
-// told or published. What a policy works at meanwhile shows in the processor time.
-func settle(end time.Time, quiet time.Duration, pools ...*scaledPool) error {
+// rests reports whether the pool has what it wants, and nothing was told or published since.
+func (p *scaledPool) rests(since time.Time) bool { return p.Ready() == p.want && p.Quiet(since) }
+
+// settle waits until all pools rest for as long as quiet. What a policy works at meanwhile
+// shows in the processor time.
+func settle[P interface{ rests(since time.Time) bool }](end time.Time, quiet time.Duration, pools ...P) error {
 	for time.Now().Before(end) {
 		began, before := time.Now(), server.CPU()
 		time.Sleep(quiet)
-		busy := slices.ContainsFunc(pools, func(p *scaledPool) bool { return p.Ready() != p.want || !p.Quiet(began) })
+		busy := slices.ContainsFunc(pools, func(p P) bool { return !p.rests(began) })
 		if !busy && server.CPU()-before < quiet/4 {
 			return nil
 		}

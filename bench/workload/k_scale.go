@@ -17,7 +17,9 @@ var scale = Kind{
 		"A start lasts until all are READY and nothing has happened for 100 ms, a change until nothing has for 20 ms; changes come one at a time. " +
 		"An event is that a connection is lost and comes again. Of small pools there are 300, that start together and lose a connection each together. " +
 		"At rest nothing is used: with an idleTimeout of 240 s that jitter shortens to anything down to 0, connections are renewed from the first second on as often as they are in a pool that began long ago. " +
-		"In the churn 1 % of the endpoints are exchanged each second, and all that it takes counts as part of these seconds, which may come to more than a core.",
+		"In the churn 1 % of the endpoints are exchanged each second, and all that it takes counts as part of these seconds, which may come to more than a core. " +
+		"Over sockets the time is that of a whole channel with four connections to each endpoint, or one, which are all one server in a process of its own: from Connect until all are READY and nothing has happened for 200 ms. " +
+		"Memory is what a policy keeps on the heap for a subchannel, and where there are none for an endpoint, beyond what the same SubConns take that nobody uses.",
 	run: runScale,
 }
 
@@ -46,6 +48,8 @@ var scaleParts = []struct {
 	{"large", (*scaling).largeEndpoint},
 	{"small", (*scaling).smallPools},
 	{"churn", (*scaling).churn},
+	{"sockets", (*scaling).sockets},
+	{"memory", (*scaling).memory},
 }
 
 func runScale(r *Run, w *result.Workload) error {
