@@ -185,7 +185,7 @@ func TestRPCsThatFindEverythingFullAreCounted(t *testing.T) {
 	require.Zero(t, queued+refused, "it found a place")
 }
 
-// Guards: `c.RequestLimitReached()` in pool.holds.
+// Guards: `c.EndIsNear()` in pool.holds.
 func TestAnRPCIsHeldWhereARequestLimitIsReached(t *testing.T) {
 	p := newPool(1)
 	p.load(0).SetRequestLimit(1)
