@@ -40,9 +40,7 @@ type part struct {
 // connections are READY, or suspect.
 func (x *sum) addUp(e *endpoint) (changed bool) {
 	old, now := &e.part, part{listed: !e.Removed() && !e.plan.Ended, state: e.State(), hold: e.plan.Hold, used: e.Used()}
-	for s := range e.Subchannels() {
-		now.phases[s.Phase()]++
-	}
+	now.phases = e.Count()
 	now.limit, now.limitKnown = e.AdvertisedLimit()
 	now.ready = old.ready
 	if changed = !e.sameReady(old.ready); changed {

@@ -24,6 +24,7 @@ type Endpoint struct {
 	removed     bool          // the resolver does not list it: it only waits for its RPCs to end
 	down        bool          // a whole round of attempts failed, and none was READY since (gRFC A62)
 	subchannels []*Subchannel // in service or on their way there, oldest first
+	tally       tally         // of the subchannels; those that have closed stay in it
 	draining    []*Subchannel
 
 	demand      demand
@@ -185,10 +186,13 @@ func (e *Endpoint) in(phases ...Phase) iter.Seq[*Subchannel] {
 
 func (e *Endpoint) inService() iter.Seq[*Subchannel] { return e.in(Checking, NotServing, Ready) }
 
-func (e *Endpoint) count(phases ...Phase) (n int) {
-	for range e.in(phases...) {
-		n++
-	}
+// count is for phases of subchannels that do not drain.
+func (e *Endpoint) count(phases ...Phase) int { return e.tally.of(phases...) }
+
+// Count returns how many subchannels are in each phase; those that are closed are gone.
+func (e *Endpoint) Count() (n [Phases]int) {
+	n = e.tally
+	n[Closed] = 0
 	return n
 }
 

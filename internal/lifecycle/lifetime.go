@@ -61,8 +61,28 @@ func (e *Endpoint) due(s *Subchannel) bool {
 	if s.cannotStay() {
 		return true
 	}
-	at, expires := s.conn.expiry(e.settings, s.conn.refreshIdle)
+	at, expires := s.conn.expiresAt(&e.settings)
 	return expires && e.clock.reached(at)
+}
+
+// expiry is when a connection is to be replaced, if ever, as long as what it is made of stays the
+// same. It is asked of every connection in each plan.
+type expiry struct {
+	at          time.Time
+	expires     bool
+	lastUse     time.Time
+	refreshIdle bool
+	max, idle   time.Duration // MaxLifetime and IdleTimeout
+	jitter      float64       // LifetimeJitter
+}
+
+func (c *connection) expiresAt(s *config.Config) (time.Time, bool) {
+	x := &c.life
+	if x.lastUse != c.lastUse || x.refreshIdle != c.refreshIdle || x.max != s.MaxLifetime || x.idle != s.IdleTimeout || x.jitter != s.LifetimeJitter {
+		*x = expiry{lastUse: c.lastUse, refreshIdle: c.refreshIdle, max: s.MaxLifetime, idle: s.IdleTimeout, jitter: s.LifetimeJitter}
+		x.at, x.expires = c.expiry(*s, c.refreshIdle)
+	}
+	return x.at, x.expires
 }
 
 // provenAt returns when the connection counts as a success: as soon as an RPC was answered,

@@ -141,3 +141,27 @@ func TestAConnectionIsUsedWhileItCarriesRPCsAndWhenSomeHaveBegun(t *testing.T) {
 	s.settle()
 	require.Equal(t, 40*time.Second, used())
 }
+
+// Guards: each comparison in connection.expiresAt.
+func TestWhenAConnectionExpiresFollowsItsUseAndTheSettings(t *testing.T) {
+	c := &connection{since: start, lastUse: start, jitter: 0.5, refreshIdle: true}
+	s := config.Config{MaxLifetime: time.Hour, IdleTimeout: 16 * time.Second, LifetimeJitter: 0.5}
+	for _, change := range []func(){
+		func() {},
+		func() { c.lastUse = start.Add(time.Second) },
+		func() { s.IdleTimeout = 32 * time.Second },
+		func() { s.LifetimeJitter = 0.25 },
+		func() { c.refreshIdle = false },
+		func() { s.MaxLifetime = time.Minute },
+		func() { s.LifetimeJitter = 0 },
+		func() { s.MaxLifetime = 0 },
+	} {
+		change()
+		want, wanted := c.expiry(s, c.refreshIdle)
+		for range 2 {
+			at, expires := c.expiresAt(&s)
+			assert.Equal(t, want, at)
+			assert.Equal(t, wanted, expires)
+		}
+	}
+}

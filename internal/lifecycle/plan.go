@@ -115,7 +115,8 @@ func (e *Endpoint) open(size, base, renewals int) {
 	}
 	for len(e.subchannels) < size+renewals {
 		e.next.Resolve = e.next.Resolve || len(e.subchannels) >= size
-		e.subchannels = append(e.subchannels, &Subchannel{id: e.newID(), openedFor: e.openReason(size, base)})
+		e.subchannels = append(e.subchannels, &Subchannel{id: e.newID(), openedFor: e.openReason(size, base), tally: &e.tally})
+		e.tally[Idle]++
 	}
 }
 

@@ -65,6 +65,11 @@ func (p *promises) mustTell(plan Plan) {
 
 // mustList checks what is in which list.
 func (p *promises) mustList(plan Plan) {
+	var phases [Phases]int
+	for sub := range p.Subchannels() {
+		phases[sub.phase]++
+	}
+	p.must(phases == p.Count(), "%v subchannels by phase, counted are %v", phases, p.Count())
 	for _, sub := range p.subchannels {
 		p.must(sub.phase < Draining && sub.Connected() == sub.InService(), "one is %v, and counts", sub.phase)
 	}

@@ -19,7 +19,7 @@ var departures = []struct {
 		s.pass(87*time.Second + 500*time.Millisecond - time.Minute)
 	}},
 	{"max_lifetime", "size=4 maxLifetime=100s", func(s *story) {
-		s.subchannels[1].conn.since = start.Add(-time.Minute)
+		s.subchannels[1].conn.since, s.subchannels[1].conn.life = start.Add(-time.Minute), expiry{}
 		s.settle()
 	}},
 	{"unresponsive", "size=4 unresponsiveTimeout=1s", func(s *story) {

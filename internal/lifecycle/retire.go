@@ -24,6 +24,9 @@ func (e *Endpoint) retireSurplus() {
 			}
 		}
 	}
+	if ready+other <= size {
+		return
+	}
 	for _, s := range slices.Clone(e.subchannels) {
 		if ready+other > size && (s.phase == Checking || s.phase == NotServing) && e.due(s) {
 			e.discard(s)

@@ -55,6 +55,18 @@ type Subchannel struct {
 	dialled    time.Time     // when the last attempt began; while it waits, since when it does
 	attempt    happyEyeballs // the last one
 	conn       *connection   // Checking, NotServing, Ready, Draining, and Closed of what drained; else nil
+	tally      *tally        // of the endpoint
+}
+
+// A tally counts the subchannels of an endpoint by phase, so that what is asked in each plan is
+// not counted anew.
+type tally [Phases]int
+
+func (t *tally) of(phases ...Phase) (n int) {
+	for _, p := range phases {
+		n += t[p]
+	}
+	return n
 }
 
 // A connection is what is known of one connection. It is dropped with it.
@@ -65,6 +77,7 @@ type connection struct {
 	afterFlap   bool      // made after the endpoint's last failure
 	suspect     bool      // picked only if no other can be: see Endpoint.suspect
 	refreshIdle bool      // replaced when unused: see Endpoint.markRefreshIdle
+	life        expiry    // see Endpoint.due
 	facts       Facts     // as last observed
 	limit       int       // the most streams that the server ever allowed here; -1 until it states a limit
 	requests    int       // RPCs that may start here in all; 0 is any number
@@ -163,6 +176,10 @@ func (s *Subchannel) drained() bool { return s.move(Closed, Draining) }
 func (s *Subchannel) move(to Phase, from ...Phase) bool {
 	if s.phase == to || !slices.Contains(from, s.phase) {
 		return false
+	}
+	if s.tally != nil {
+		s.tally[s.phase]--
+		s.tally[to]++
 	}
 	s.phase = to
 	return true
