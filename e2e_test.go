@@ -49,12 +49,9 @@ func each(callers, n int, rpc func() error) (failed []error) {
 // first connection is READY, so the test waits for all.
 func TestTenThousandRPCsOverSixConnections(t *testing.T) {
 	serverTLS, clientTLS := harness.TLS(t, "svc.example.com")
-	// RPCs that overlap are spread by what is in flight. One after the other they
-	// are spread by chance alone, and chance misses 10 % once in 20,000 tests.
-	handle := func(context.Context, int) error { time.Sleep(2 * time.Millisecond); return nil }
-	withTLS := harness.Options{TCP: true, TLS: serverTLS, Handle: handle}
+	withTLS := harness.Options{TCP: true, TLS: serverTLS}
 	creds := grpc.WithTransportCredentials(credentials.NewTLS(clientTLS))
-	plain := harness.Options{TCP: true, Handle: handle}
+	plain := harness.Options{TCP: true}
 	newClient := func(s *harness.Server, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 		return grpc.NewClient("passthrough:///"+s.Addr(), s.DialOptions(harness.Policy(`{"size":6}`), opts...)...)
 	}
@@ -81,14 +78,18 @@ func TestTenThousandRPCsOverSixConnections(t *testing.T) {
 			cc.Connect()
 			waitForSpread(t, s, cc, 6)
 
-			s.ResetCalls()
 			require.Empty(t, each(24, 10000, func() error { return emptyCall(cc) }))
-			t.Log(s.Calls())
 			require.Equal(t, 6, s.Accepted())
+
+			// RPCs that overlap are spread by what is in flight, and that depends on the load of
+			// the machine. One after the other they are spread by chance alone, and 10 % of
+			// so many is more than six standard deviations.
+			s.ResetCalls()
+			require.Empty(t, each(1, 20000, func() error { return emptyCall(cc) }))
+			t.Log(s.Calls())
 			require.Len(t, s.Calls(), 6)
 			for conn, n := range s.Calls() {
-				// On a loaded machine the one that answers late gets fewer.
-				require.InEpsilon(t, 10000/6, n, 0.25, "connection %d", conn)
+				require.InEpsilon(t, 20000/6, n, 0.1, "connection %d", conn)
 			}
 		})
 	}
