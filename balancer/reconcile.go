@@ -211,10 +211,7 @@ func (p *pool) sampleLocked(endpoints []*endpoint, now time.Time) {
 	p.readConnectionsLocked(endpoints, now)
 	for _, e := range endpoints {
 		e.Sample(p.endpoints.sum.share, now)
-		if used := e.Used(); used != e.part.used {
-			p.endpoints.sum.add(&part{used: true}, map[bool]int{true: 1, false: -1}[used])
-			e.part.used = used
-		}
+		p.endpoints.sum.setUsed(e, e.Used())
 	}
 }
 

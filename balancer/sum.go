@@ -75,6 +75,17 @@ func (x *sum) add(p *part, n int) {
 	}
 }
 
+// setUsed is for use that is known before there is a plan.
+func (x *sum) setUsed(e *endpoint, used bool) {
+	switch {
+	case used && !e.part.used:
+		x.used++
+	case !used && e.part.used:
+		x.used--
+	}
+	e.part.used = used
+}
+
 // sameReady reports whether the READY connections of e are these.
 func (e *endpoint) sameReady(conns []load.Conn) bool {
 	n := 0
