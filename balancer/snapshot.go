@@ -98,7 +98,12 @@ func (p *pool) witnessLocked() witness.Pool {
 		seen.Lingering += c.load.InFlight()
 	}
 	for _, e := range p.endpoints.list {
-		seen.Endpoints = append(seen.Endpoints, witness.Of(weak.Make(e.Endpoint), e.Snapshot(), e.Failures(), e.urgent))
+		w := witness.Of(weak.Make(e.Endpoint), e.Snapshot(), e.Failures(), e.urgent)
+		w.InFlight = 0 // as it is now: a step looks only at endpoints that it plans
+		for _, s := range e.subchannels {
+			w.InFlight += s.inFlight()
+		}
+		seen.Endpoints = append(seen.Endpoints, w)
 	}
 	return seen
 }
