@@ -129,6 +129,7 @@ func (p *pool) subConnChanged(s *subchannel, address int, sub *subConn, st balan
 		return // it is shut down already
 	}
 	now, e := time.Now(), s.endpoint
+	known := false
 	switch st.ConnectivityState {
 	case connectivity.Ready:
 		if e.Connected(s.Subchannel, address, now) {
@@ -138,8 +139,8 @@ func (p *pool) subConnChanged(s *subchannel, address int, sub *subConn, st balan
 		if e.Failed(s.Subchannel, address, fmt.Sprint(st.ConnectionError)) {
 			p.failure.connection = st.ConnectionError
 		}
-	case connectivity.Connecting, connectivity.Shutdown: // the pool knows
-		return
+	case connectivity.Connecting, connectivity.Shutdown:
+		known = true
 	case connectivity.Idle:
 		transport := sub.observer.Conn()
 		sub.observer.Forget()
@@ -150,6 +151,8 @@ func (p *pool) subConnChanged(s *subchannel, address int, sub *subConn, st balan
 	if logger.V(2) {
 		logger.Infof("subpool: %s: subchannel %d is now %v (gRPC says %v of %s)", p.target, s.ID(), s.Phase(), st.ConnectivityState, sub.addr.Addr)
 	}
-	p.endpoints.mark(e)
-	p.reconcileLocked(now)
+	if !known {
+		p.endpoints.mark(e)
+		p.reconcileLocked(now)
+	}
 }

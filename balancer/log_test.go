@@ -115,3 +115,16 @@ func TestTheLogTellsEveryDecision(t *testing.T) {
 	_, busy := tell(300)
 	require.Len(t, busy, len(told), "whatever the number of RPCs")
 }
+
+// docs/lifecycle.md has each phase as it is logged at this verbosity.
+//
+// Guards: that a SubConn that is CONNECTING, which changes nothing, is logged all the same.
+func TestAtItsVerbosityTheLogTellsEachPhase(t *testing.T) {
+	story := exec.Command(os.Args[0], "-test.run=^TestTheStoryOfTheLog$")
+	story.Env = append(os.Environ(), logged+"=1", "GRPC_GO_LOG_SEVERITY_LEVEL=info", "GRPC_GO_LOG_VERBOSITY_LEVEL=2")
+	log, err := story.CombinedOutput()
+	require.NoError(t, err, "%s", log)
+	for _, words := range []string{"connecting (gRPC says CONNECTING of a:1)", "checking (gRPC says READY of a:1)", "idle (gRPC says IDLE of a:1)"} {
+		require.True(t, bytes.Contains(log, []byte(" is now "+words)), words)
+	}
+}

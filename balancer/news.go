@@ -99,7 +99,7 @@ func (p *pool) markDueLocked(now time.Time) {
 		}
 		p.lookAtDemandLocked(e, now)
 		if !e.marked {
-			p.setDeadlineLocked(e, now)
+			p.setDeadlineLocked(e)
 		}
 	})
 }
@@ -122,11 +122,8 @@ func (p *pool) lookAtDemandLocked(e *endpoint, now time.Time) {
 
 // setDeadlineLocked sets when e is to be planned without news. Demand that was told and not
 // looked at yet is news.
-func (p *pool) setDeadlineLocked(e *endpoint, now time.Time) {
+func (p *pool) setDeadlineLocked(e *endpoint) {
 	at := e.plan.Next
-	if !at.After(now) { // it has passed, and wakes nothing
-		at = time.Time{}
-	}
 	if e.news.demand.Load() && (at.IsZero() || e.nextDemand.Before(at)) {
 		at = e.nextDemand
 	}

@@ -113,7 +113,7 @@ func TestAnEventOfOneEndpointPlansNoOther(t *testing.T) {
 	require.NotEqual(t, 12345, other.plan.Watermark)
 }
 
-// Guards: `at.After(now)` in setDeadlineLocked, and `e.news.demand.Load()` there.
+// Guards: `e.news.demand.Load()` in setDeadlineLocked.
 func TestDemandThatIsToldTooSoonIsLookedAtLater(t *testing.T) {
 	r := restart(t)
 	now := start.Add(time.Second)
@@ -128,10 +128,11 @@ func TestDemandThatIsToldTooSoonIsLookedAtLater(t *testing.T) {
 	require.False(t, r.e.news.demand.Load())
 }
 
-// Guards: few, `len(e.plan.Drain) > 0` and `p.waiters.Retrying()` in waitsForMoreLocked.
+// Guards: few, longestInterval, and each condition in waitsForMoreLocked.
 func TestWhatCannotWaitIsPublishedAtOnce(t *testing.T) {
 	p := newPool(silentConn{}, balancer.BuildOptions{})
 	defer p.Close()
+	p.waiters = load.NewWaiters(load.Signals{})
 	p.schedule.lastPublished = start
 	e := new(endpoint)
 	p.endpoints.sum.ready = make([]load.Conn, few)
@@ -142,6 +143,16 @@ func TestWhatCannotWaitIsPublishedAtOnce(t *testing.T) {
 	require.False(t, p.waitsForMoreLocked([]*endpoint{e}, p.schedule.nextPublish))
 	e.plan.Drain = append(e.plan.Drain, nil)
 	require.False(t, p.waitsForMoreLocked([]*endpoint{e}, start))
+
+	p.endpoints.sum.ready = make([]load.Conn, 10_000)
+	require.True(t, p.waitsForMoreLocked(nil, start))
+	require.Equal(t, start.Add(longestInterval), p.schedule.nextPublish)
+	p.waiters.Hold(p.waiters.Renew())
+	require.False(t, p.waitsForMoreLocked(nil, start))
+	p.waiters.Renew()
+	require.True(t, p.waitsForMoreLocked(nil, start))
+	p.waiters.HoldRetry(t.Context())
+	require.False(t, p.waitsForMoreLocked(nil, start))
 }
 
 // The wave is used up by other endpoints when a GOAWAY ends one of three connections.

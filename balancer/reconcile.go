@@ -42,7 +42,7 @@ func (p *pool) reconcileLocked(now time.Time) {
 	for _, e := range step {
 		e.marked = false
 		p.setWatermarkLocked(e)
-		p.setDeadlineLocked(e, now)
+		p.setDeadlineLocked(e)
 	}
 	p.dropEndedLocked(step)
 	p.countLocked(now)

@@ -102,8 +102,7 @@ func TestABurstOfConnectionsMakesFewPickers(t *testing.T) {
 	})
 }
 
-// Guards: that an update plans what it changes: markAll there would plan 300 endpoints, and
-// mark nowhere leave an endpoint without connection.
+// Guards: `x.mark(e)` in setEndpointsLocked, for new endpoints and for those that changed.
 func TestOneOfHundredsOfEndpointsComesAndOneGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const all = 300
