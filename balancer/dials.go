@@ -28,6 +28,14 @@ func (d *dials) left(now time.Time) int {
 	return max(0, wave-d.begun)
 }
 
+// share returns how many attempts an endpoint may begin now, where it is the first of so many:
+// one is left for each of the others, so that the wave tries as many servers as it can. It may
+// be that most of them hang.
+func (d *dials) share(now time.Time, endpoints int) int {
+	left := d.left(now)
+	return min(left, max(1, left-endpoints+1))
+}
+
 // planned counts what e begins.
 func (d *dials) planned(e *endpoint) {
 	d.begun += len(e.plan.Dial)

@@ -33,8 +33,8 @@ func (p *pool) reconcileLocked(now time.Time) {
 	p.endpoints.marked = nil
 	for done := false; !done; {
 		done = true
-		for _, e := range step {
-			p.planLocked(e, now)
+		for i, e := range step {
+			p.planLocked(e, p.dials.share(now, len(step)-i), now)
 			done = done && e.plan.Done()
 		}
 		p.carryOutLocked(step, now)
@@ -52,8 +52,8 @@ func (p *pool) reconcileLocked(now time.Time) {
 	}
 }
 
-func (p *pool) planLocked(e *endpoint, now time.Time) {
-	e.plan = e.Plan(now, p.dials.left(now))
+func (p *pool) planLocked(e *endpoint, dials int, now time.Time) {
+	e.plan = e.Plan(now, dials)
 	p.dials.planned(e)
 	if p.endpoints.sum.addUp(e) {
 		p.schedule.unpublished = true

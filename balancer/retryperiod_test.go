@@ -63,7 +63,7 @@ func (r *restarting) goAway(s *subchannel, now time.Time, told bool) {
 	if told {
 		r.e.Lost(s.Subchannel, 0, lifecycle.End{Answered: true, InFlight: 1}, now)
 		s.conn = nil
-		r.p.planLocked(r.e, now)
+		r.p.planLocked(r.e, wave, now)
 	}
 }
 

@@ -79,6 +79,24 @@ func TestAPoolOfManyConnectsInWaves(t *testing.T) {
 	}
 }
 
+// Guards: dials.share.
+func TestAWaveTriesEachServerBeforeItsDuplicates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		allHangButTheLast := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			if addr != "199:1" {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return s.Dial(ctx, addr)
+		})
+		c := client{t, channelOf(t, s, resolverOf(many(200)...), harness.Policy(`{"size":4}`), allHangButTheLast), s}
+		begin := time.Now()
+		require.NoError(t, c.call())
+		require.Zero(t, time.Since(begin), "it waited for a second wave")
+	})
+}
+
 // Guards: that 64 connections and less are none too many for a wave.
 func TestAPoolOfFewConnectsAtOnce(t *testing.T) {
 	story(t, `{"size":64}`, harness.Options{}, func(t *testing.T, c client) {
