@@ -3,6 +3,7 @@ package worlds
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -78,7 +79,7 @@ func (w *World) playInBubble(t *testing.T, c contender, draw uint64) figures {
 		cc.Connect()
 		p.channels = append(p.channels, cc)
 	}
-	time.Sleep(2*w.handshake() + 10*time.Millisecond + w.Warm)
+	time.Sleep(2*w.handshake() + 10*time.Millisecond + w.Warm + w.phase(draw))
 	p.start = time.Now()
 	p.stage.mu.Lock()
 	p.stage.calls = true
@@ -111,6 +112,16 @@ func (w *World) playInBubble(t *testing.T, c contender, draw uint64) figures {
 	f.flying = p.mostFlying
 	f.each = p.mostFlying/max(1, f.most) + 1
 	return *f
+}
+
+// phase is how much longer than Warm the rest lasts in a play: up to a connection's life and
+// a handshake, so that it is chance how old the connections are when the callers begin.
+func (w *World) phase(draw uint64) time.Duration {
+	if draw == 0 || w.shortest() == 0 {
+		return 0
+	}
+	r := rand.New(rand.NewPCG(w.Seed, draw))
+	return time.Duration(r.Int64N(int64(w.shortest() + w.handshake())))
 }
 
 // resolved is what the resolver says, but for a server that it drops; -1 is none.

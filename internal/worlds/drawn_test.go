@@ -37,7 +37,7 @@ func TestDrawnWorlds(t *testing.T) {
 				for s := next.Add(1) - 1; s < from+n; s = next.Add(1) - 1 {
 					w := drawWorld(s)
 					began := time.Now()
-					v := w.judge(t, w.pool(), appeal)
+					v := w.judge(t, w.pool(), appeal, last)
 					if took := time.Since(began); took > 5*time.Second {
 						t.Logf("world %d took %v", s, took)
 					}
