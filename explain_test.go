@@ -39,6 +39,7 @@ func ExampleExplain() {
 	// drainTimeout         "0s"               default
 	// maxPending           none               default
 	// unresponsiveTimeout  "0s"               default
+	// outlierInterval      "0s"               default
 	// resolveInterval      "0s"               default
 	// 8000 connections, never more than 17000
 	// 156735 dials an hour at rest, 9143 when busy
@@ -72,13 +73,13 @@ func TestExplainTellsWhereASettingCameFrom(t *testing.T) {
 		{subpool.DefaultConfig().ServiceConfig(), map[string]string{
 			"minSize": "1 given", "maxSize": "4 given", "targetStreams": "100 given", "picker": `"least_in_flight" given`,
 			"idleTimeout": `"4m0s" given`, "maxLifetime": `"1h0m0s" given`, "lifetimeJitter": "0.25 given",
-			"drainTimeout": `"0s" given`, "unresponsiveTimeout": `"0s" given`, "resolveInterval": `"0s" given`,
+			"drainTimeout": `"0s" given`, "unresponsiveTimeout": `"0s" given`, "outlierInterval": `"0s" given`, "resolveInterval": `"0s" given`,
 		}},
 	} {
 		e, err := subpool.Explain(tt.input)
 		require.NoError(t, err)
 		assert.Equal(t, tt.want, sources(e), "%s", tt.input)
-		assert.Len(t, e.Settings, 11)
+		assert.Len(t, e.Settings, 12)
 	}
 }
 

@@ -50,7 +50,7 @@ func (c client) failures(deadline, long time.Duration) (failed []time.Duration) 
 	return failed
 }
 
-// Guards: `s.conn.suspect` in lifecycle.Endpoint.due, and `conns[n].Suspect != s.Suspect()`
+// Guards: `s.conn.suspect()` in lifecycle.Endpoint.due, and `conns[n].Suspect != s.Suspect()`
 // in endpoint.sameReady.
 func TestAConnectionThatWentDarkIsReplaced(t *testing.T) {
 	for _, how := range []harness.Darkness{harness.Swallow, harness.Stall} {

@@ -121,6 +121,7 @@ func (c *connection) facts() lifecycle.Facts {
 		InFlight:     c.observed,
 		Started:      c.load.Starts(),
 		Answered:     c.load.Answered(),
+		Failed:       c.load.Failed(),
 		Health:       c.health.get(),
 		Limit:        noLimit,
 		RequestsUsed: c.load.RequestLimitReached(),

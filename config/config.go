@@ -14,7 +14,7 @@ import (
 const (
 	// MaxSubchannels is the largest allowed size, per endpoint.
 	MaxSubchannels = 1024
-	// MinInterval is the smallest IdleTimeout, MaxLifetime and ResolveInterval
+	// MinInterval is the smallest IdleTimeout, MaxLifetime, OutlierInterval and ResolveInterval
 	// other than 0: below it a pool would do nothing but connect or resolve.
 	MinInterval = 100 * time.Millisecond
 	// NoPendingLimit is the MaxPending that stands for "no limit".
@@ -57,6 +57,11 @@ type Config struct { //nolint:recvcheck // UnmarshalJSON writes; all else is cal
 	// UnresponsiveTimeout is how long a connection may swallow RPCs without a
 	// byte in return before it is replaced; 0, the default, is off.
 	UnresponsiveTimeout time.Duration `json:"unresponsiveTimeout"`
+	// OutlierInterval is how long RPCs are counted before a connection that
+	// fails far more of them than its siblings is replaced, at least
+	// [MinInterval]; 0, the default, is off. It compares the connections of one
+	// address, as outlier detection (gRFC A50) compares addresses.
+	OutlierInterval time.Duration `json:"outlierInterval"`
 	// ResolveInterval is how often the resolver is asked for new endpoints,
 	// failure or not, at least [MinInterval]; 0, the default, is off.
 	ResolveInterval time.Duration `json:"resolveInterval"`
@@ -103,6 +108,7 @@ func (c Config) Validate() error {
 		{"maxLifetime", c.MaxLifetime, MinInterval},
 		{"drainTimeout", c.DrainTimeout, 0},
 		{"unresponsiveTimeout", c.UnresponsiveTimeout, 0},
+		{"outlierInterval", c.OutlierInterval, MinInterval},
 		{"resolveInterval", c.ResolveInterval, MinInterval},
 	} {
 		if d.value < 0 {

@@ -60,6 +60,8 @@ var outOfBounds = []struct {
 		`subpool: drainTimeout: "-1ns", must not be negative`},
 	{"negative unresponsiveTimeout", with(func(c *config.Config) { c.UnresponsiveTimeout = -1 }),
 		`subpool: unresponsiveTimeout: "-1ns", must not be negative`},
+	{"outlierInterval below its bound", with(func(c *config.Config) { c.OutlierInterval = 99 * time.Millisecond }),
+		`subpool: outlierInterval: "99ms", must be 0s or at least 100ms`},
 	{"negative resolveInterval", with(func(c *config.Config) { c.ResolveInterval = -1 }),
 		`subpool: resolveInterval: "-1ns", must not be negative`},
 }

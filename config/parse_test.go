@@ -63,6 +63,7 @@ var given = []struct {
 	{"drainTimeout", `"1.5s"`, func(c *config.Config) { c.DrainTimeout = 1500 * time.Millisecond }},
 	{"maxPending", `0`, func(c *config.Config) { c.MaxPending = 0 }},
 	{"unresponsiveTimeout", `"20s"`, func(c *config.Config) { c.UnresponsiveTimeout = 20 * time.Second }},
+	{"outlierInterval", `"10s"`, func(c *config.Config) { c.OutlierInterval = 10 * time.Second }},
 	{"resolveInterval", `"1m"`, func(c *config.Config) { c.ResolveInterval = time.Minute }},
 }
 

@@ -32,6 +32,7 @@ func anyConfig(r *rand.Rand) config.Config {
 		DrainTimeout:        duration(),
 		MaxPending:          []int{0, r.Intn(math.MaxInt32), config.NoPendingLimit}[r.Intn(3)],
 		UnresponsiveTimeout: duration(),
+		OutlierInterval:     max(duration(), config.MinInterval) * time.Duration(r.Intn(2)),
 		ResolveInterval:     max(duration(), config.MinInterval) * time.Duration(r.Intn(2)),
 	}
 	c.MinSize = r.Intn(c.MaxSize + 1)
@@ -101,7 +102,7 @@ func TestTheDefaultsAreWrittenOut(t *testing.T) {
 	//nolint:testifylint // the order counts
 	require.Equal(t, `{"minSize":1,"maxSize":4,"targetStreams":100,"picker":"least_in_flight",`+
 		`"idleTimeout":"4m0s","maxLifetime":"1h0m0s","lifetimeJitter":0.25,"drainTimeout":"0s",`+
-		`"unresponsiveTimeout":"0s","resolveInterval":"0s"}`, string(js))
+		`"unresponsiveTimeout":"0s","outlierInterval":"0s","resolveInterval":"0s"}`, string(js))
 }
 
 // "No limit" has no number that a user would know.

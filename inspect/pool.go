@@ -87,8 +87,9 @@ type Subchannel struct {
 	LastUse   *time.Time `json:"lastUse,omitempty"`   // last seen in use, to within idleTimeout ÷ 16; where that is 0, there only while RPCs are in flight
 	InFlight  int        `json:"inFlight"`
 	Started   uint32     `json:"started"`            // RPCs on this connection, modulo 2³²
+	Failed    uint32     `json:"failed"`             // of those that ended, in a way in which a server in trouble ends them
 	Limit     int        `json:"limit"`              // streams that the server allows here; -1 if it sets no limit
-	Suspect   bool       `json:"suspect,omitempty"`  // answers nothing: see unresponsiveTimeout
+	Suspect   bool       `json:"suspect,omitempty"`  // answers nothing, or fails more than its siblings: see unresponsiveTimeout and outlierInterval
 	Replaces  string     `json:"replaces,omitempty"` // why its predecessor went: a reason of Totals.Retired
 	Retired   string     `json:"retired,omitempty"`  // why it drains: the same
 }
@@ -97,7 +98,7 @@ type Subchannel struct {
 type Totals struct {
 	Opened         int64            `json:"opened"`  // connections made
 	Failed         int64            `json:"failed"`  // attempts that failed
-	Retired        map[string]int64 `json:"retired"` // connections that ended, by reason: idle, max_lifetime, unresponsive, recycle, shrink, settings, endpoint_removed, lost, requests
+	Retired        map[string]int64 `json:"retired"` // connections that ended, by reason: idle, max_lifetime, unresponsive, outlier, recycle, shrink, settings, endpoint_removed, lost, requests
 	RenewalsFailed int64            `json:"renewalsFailed"`
 	Grown          int64            `json:"grown"`       // subchannels added for demand
 	Held           int64            `json:"held"`        // RPCs that waited for a dial

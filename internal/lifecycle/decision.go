@@ -18,7 +18,7 @@ const (
 	Renewed                   // a connection was retired, for a successor serves
 	Retired                   // a connection was retired
 	Lost                      // a connection ended
-	Suspected                 // a connection answers nothing
+	Suspected                 // a connection answers nothing, or fails more than its siblings
 	LimitChanged              // the server allows another number of streams
 )
 

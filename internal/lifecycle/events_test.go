@@ -128,7 +128,7 @@ func parseSettings(t *testing.T, s config.Config, text string) config.Config {
 	}
 	durations := map[string]*time.Duration{
 		"idleTimeout": &s.IdleTimeout, "maxLifetime": &s.MaxLifetime,
-		"drainTimeout": &s.DrainTimeout, "unresponsiveTimeout": &s.UnresponsiveTimeout,
+		"drainTimeout": &s.DrainTimeout, "unresponsiveTimeout": &s.UnresponsiveTimeout, "outlierInterval": &s.OutlierInterval,
 	}
 	numbers := map[string][]*int{
 		"size": {&s.MinSize, &s.MaxSize}, "minSize": {&s.MinSize}, "maxSize": {&s.MaxSize}, "targetStreams": {&s.TargetStreams},

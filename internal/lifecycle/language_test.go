@@ -59,6 +59,7 @@ var occurrences = []occurrence{
 	fact(`carr(?:y|ies) (\d+|no) RPCs?`, func(f *Facts, words []string) { f.InFlight = number(words[1]) }),
 	fact(`ha(?:s|ve) started (\d+) RPCs?`, func(f *Facts, words []string) { f.Started = uint32(number(words[1])) }),
 	fact(`answers? an RPC`, func(f *Facts, _ []string) { f.Answered = true; f.Started++ }),
+	fact(`ha(?:s|ve) failed (\d+) RPCs?`, func(f *Facts, words []string) { f.Failed = uint32(number(words[1])) }),
 	fact(`answers? nothing`, func(f *Facts, _ []string) { f.Unanswered = true }),
 	fact(`allows? (\d+|no) streams?`, func(f *Facts, words []string) { f.Limit, f.LimitStated = number(words[1]), true }),
 	fact(`says? GOAWAY`, func(f *Facts, _ []string) { f.GoAway = true }),

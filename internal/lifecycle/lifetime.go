@@ -50,7 +50,7 @@ func (c *connection) expiry(s config.Config, refreshIdle bool) (at time.Time, ok
 
 // cannotStay reports that a subchannel in service is to be replaced whatever its age and use.
 func (s *Subchannel) cannotStay() bool {
-	return s.conn.suspect || s.recycle || s.conn.requestsUsed()
+	return s.conn.suspect() || s.recycle || s.conn.requestsUsed()
 }
 
 // due reports whether the subchannel is in service and should be replaced.

@@ -1,6 +1,9 @@
 package lifecycle
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Health is what is known of the health of a connection.
 type Health uint8
@@ -16,6 +19,7 @@ const (
 type Facts struct {
 	InFlight      int    // RPCs
 	Started       uint32 // RPCs that ever had a stream, modulo 2³²
+	Failed        uint32 // RPCs that ended in a way in which a server in trouble ends them, modulo 2³²
 	Answered      bool   // the server answered an RPC, or said that it took one
 	Health        Health
 	Limit         int  // streams that the server allows at a time; NoLimit
@@ -51,7 +55,7 @@ func (e *Endpoint) Observe(s *Subchannel, f Facts, now time.Time) {
 	e.demand.used = e.demand.used || used
 	e.observeHealth(s, f.Health)
 	if f.Unanswered {
-		e.suspect(s, now)
+		e.suspect(s, ReasonUnresponsive, fmt.Sprintf("has answered nothing for %v", e.settings.UnresponsiveTimeout), now)
 	}
 }
 

@@ -73,6 +73,7 @@ func (p *Plan) Done() bool { return len(p.Dial)+len(p.Drain)+len(p.Close) == 0 }
 func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 	e.clock = clock{now: now}
 	e.checkRequestLimit()
+	e.findOutlier()
 	size := e.Size()
 	base := e.resize(size)
 	e.markRefreshIdle()

@@ -12,6 +12,7 @@ const (
 	ReasonIdle                       // it was to be replaced before it was unused for idleTimeout
 	ReasonMaxLifetime                // it reached its age
 	ReasonUnresponsive               // it answered nothing
+	ReasonOutlier                    // it failed far more RPCs than its siblings
 	ReasonRequests                   // it carried as many RPCs as the server takes on one
 	ReasonRecycle                    // Recycle was called
 	ReasonShrink                     // it is one more than the demand calls for
@@ -22,7 +23,7 @@ const (
 )
 
 func (r Reason) String() string {
-	return [Reasons]string{"start", "growth", "idle", "max_lifetime", "unresponsive", "requests", "recycle",
+	return [Reasons]string{"start", "growth", "idle", "max_lifetime", "unresponsive", "outlier", "requests", "recycle",
 		"shrink", "settings", "endpoint_removed", "lost"}[r]
 }
 
@@ -39,8 +40,8 @@ func (s *Subchannel) renewal() bool { return s.openedFor.renews() && !s.limitEnd
 func (e *Endpoint) replacedFor(s *Subchannel) Reason {
 	end, ends := s.conn.endOfLife(e.settings)
 	switch {
-	case s.conn.suspect:
-		return ReasonUnresponsive
+	case s.conn.suspect():
+		return s.conn.suspectFor
 	case s.conn.requestsUsed():
 		return ReasonRequests
 	case s.recycle:

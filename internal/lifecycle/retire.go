@@ -68,7 +68,7 @@ func (e *Endpoint) closeDrained() {
 		case s.conn.facts.Drained:
 			e.refuteDrained(s)
 			// A connection that answers nothing would not answer a GOAWAY either.
-			e.close(s, s.conn.suspect && s.conn.facts.ForceClosable)
+			e.close(s, s.conn.suspectFor == ReasonUnresponsive && s.conn.facts.ForceClosable)
 		case limited && e.clock.reached(at):
 			e.close(s, true)
 		}

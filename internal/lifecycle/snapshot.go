@@ -42,8 +42,9 @@ func (e *Endpoint) subchannel(s *Subchannel) inspect.Subchannel {
 		return shown
 	}
 	c := *s.conn // the snapshot points into the copy
-	shown.Address, shown.Connected, shown.Suspect = e.addresses[s.attempt.connected], &c.since, c.suspect
+	shown.Address, shown.Connected, shown.Suspect = e.addresses[s.attempt.connected], &c.since, c.suspect()
 	shown.InFlight, shown.Started, shown.Limit = c.facts.InFlight, c.facts.Started, ShownLimit(c.facts.Limit)
+	shown.Failed = c.facts.Failed
 	if e.settings.IdleTimeout > 0 || c.facts.InFlight > 0 { // else use is not sampled
 		shown.LastUse = &c.lastUse
 	}

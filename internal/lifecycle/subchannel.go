@@ -75,7 +75,8 @@ type connection struct {
 	lastUse     time.Time // to within a sample; to be made counts as use
 	jitter      float64   // 0 to 1, drawn once: see lifetime
 	afterFlap   bool      // made after the endpoint's last failure
-	suspect     bool      // picked only if no other can be: see Endpoint.suspect
+	suspectFor  Reason    // picked only if no other is READY: see Endpoint.suspect; ReasonStart is not suspect
+	judged      record    // what it had done when the present interval began: see Endpoint.findOutlier
 	refreshIdle bool      // replaced when unused: see Endpoint.markRefreshIdle
 	life        expiry    // see Endpoint.due
 	facts       Facts     // as last observed
@@ -126,7 +127,7 @@ func (s *Subchannel) InService() bool {
 }
 
 // well reports that the subchannel is READY, and that nothing is held against it.
-func (s *Subchannel) well() bool { return s.phase == Ready && !s.conn.suspect && !s.recycle }
+func (s *Subchannel) well() bool { return s.phase == Ready && !s.conn.suspect() && !s.recycle }
 
 func (s *Subchannel) dial(addresses int, now time.Time) bool {
 	if !s.move(Connecting, Idle) {

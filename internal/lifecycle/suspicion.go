@@ -9,30 +9,41 @@ import (
 // maxSuspicionGap bounds the time between two suspicions of an endpoint.
 const maxSuspicionGap = 5 * time.Minute
 
-// suspicion says when a connection that answers nothing may be suspected. A server that
-// never answers looks the same, so suspicions become rarer, up to one in maxSuspicionGap.
+// suspicion says when a connection that is worse than its siblings may be suspected. It may be
+// the server, of which each connection is as bad, so suspicions become rarer, up to one in
+// maxSuspicionGap.
 type suspicion struct {
-	next time.Time // no connection is suspected before
-	gap  time.Duration
+	next     time.Time // no connection is suspected before
+	gap      time.Duration
+	outliers outliers
 }
 
-// suspect says that s answers nothing any more. If no connection is suspect, and the last
-// suspicion is long enough ago, s is: then it is due to be replaced, and until it is, picked
-// only if no other can be.
-func (e *Endpoint) suspect(s *Subchannel, now time.Time) {
-	x := &e.suspicion
-	if e.removed || now.Before(x.next) || slices.ContainsFunc(e.subchannels, (*Subchannel).Suspect) {
+// suspect says what s did. If no connection is suspect, and the last suspicion is long enough
+// ago, s is: then it is due to be replaced, and until it is, picked only if no other is READY.
+func (e *Endpoint) suspect(s *Subchannel, why Reason, did string, now time.Time) {
+	if now.Before(e.suspicion.next) {
+		return
+	}
+	x, first := &e.suspicion, e.settings.UnresponsiveTimeout
+	if why == ReasonOutlier {
+		first = e.settings.OutlierInterval
+	}
+	if e.removed || slices.ContainsFunc(e.subchannels, (*Subchannel).Suspect) {
 		return
 	}
 	if now.Sub(x.next) > maxSuspicionGap {
 		x.gap = 0
 	}
-	x.gap = min(max(2*x.gap, e.settings.UnresponsiveTimeout), maxSuspicionGap)
+	x.gap = min(max(2*x.gap, first), maxSuspicionGap)
 	x.next = now.Add(x.gap)
-	s.conn.suspect = true
+	e.replaceSuspect(s, why, did)
+}
+
+func (e *Endpoint) replaceSuspect(s *Subchannel, why Reason, did string) {
+	s.conn.suspectFor = why
 	e.decide(Decision{
-		Kind: Suspected, ID: s.id, Reason: ReasonUnresponsive, Warn: true,
-		Text: fmt.Sprintf("subchannel %d has answered nothing for %v, and is replaced", s.id, e.settings.UnresponsiveTimeout),
+		Kind: Suspected, ID: s.id, Reason: why, Warn: true,
+		Text: fmt.Sprintf("subchannel %d %s, and is replaced", s.id, did),
 	})
 }
 
@@ -41,10 +52,12 @@ func (e *Endpoint) suspect(s *Subchannel, now time.Time) {
 func (e *Endpoint) clearSuspicion() {
 	for _, s := range e.subchannels {
 		if s.Connected() {
-			s.conn.suspect = false
+			s.conn.suspectFor = ReasonStart
 		}
 	}
 }
 
-// Suspect reports whether the connection is to be picked only if no other can be.
-func (s *Subchannel) Suspect() bool { return s.Connected() && s.conn.suspect }
+func (c *connection) suspect() bool { return c.suspectFor != ReasonStart }
+
+// Suspect reports whether the connection is to be picked only if no other is READY.
+func (s *Subchannel) Suspect() bool { return s.Connected() && s.conn.suspect() }

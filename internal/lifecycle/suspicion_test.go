@@ -16,7 +16,7 @@ func four(t *testing.T) *story {
 	return s
 }
 
-// Guards: `s.conn.suspect` in Subchannel.cannotStay.
+// Guards: `s.conn.suspect()` in Subchannel.cannotStay.
 func TestASuspectIsReplacedAndLeavesFirst(t *testing.T) {
 	s := four(t)
 	suspect := s.subchannels[2]
@@ -128,7 +128,7 @@ func TestASuspectThatReconnectsIsNone(t *testing.T) {
 
 // A GOAWAY to it would wait for an answer.
 //
-// Guards: `s.conn.suspect && s.conn.facts.ForceClosable` in Endpoint.closeDrained.
+// Guards: `s.conn.suspectFor == ReasonUnresponsive && s.conn.facts.ForceClosable` in Endpoint.closeDrained.
 func TestASuspectIsForceClosedWhenItHasDrained(t *testing.T) {
 	for _, c := range []struct{ suspect, closable, forced bool }{
 		{true, true, true}, {true, false, false}, {false, true, false},

@@ -34,7 +34,8 @@ type counters struct {
 	// penalty holds RPCs that the server failed: how many (low half), and the second
 	// for which that is true (high half).
 	penalty atomic.Uint64
-	_       [cacheLine - 16]byte
+	failed  atomic.Uint32 // RPCs that the server failed, modulo 2³²
+	_       [cacheLine - 20]byte
 }
 
 // A Load counts the RPCs of one connection. It belongs to the connection, not to the

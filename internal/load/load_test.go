@@ -300,3 +300,20 @@ func TestAnyAnswerOfTheServerHasServed(t *testing.T) {
 		require.True(t, l.Answered(), code)
 	}
 }
+
+// Guards: `l.failed.Add(1)` and `uint32(p>>32) != second` in penalize.
+func TestTheFirstFailureOfASecondIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		l := New(nil, nil)
+		l.SetSignals(&Signals{Changed: func() { told++ }})
+		for second := range 3 {
+			fail(l, 10, errUnavailable)
+			require.Equal(t, second+1, told)
+			require.EqualValues(t, 10*(second+1), l.Failed())
+			time.Sleep(time.Second)
+		}
+		fail(l, 10, status.Error(codes.NotFound, ""))
+		require.EqualValues(t, 30, l.Failed(), "an answer of the application is none")
+	})
+}

@@ -33,15 +33,24 @@ func (l *Load) failures(p uint64) uint64 {
 
 // penalize reads the clock after the penalty that it adds to: the other way
 // round it could look as if the clock had been set back.
+//
+// The first failure of a second is told, for the policy compares connections that fail.
 func (l *Load) penalize() {
+	l.failed.Add(1)
 	for {
 		p := l.penalty.Load()
 		second := unixSecond()
 		if l.penalty.CompareAndSwap(p, uint64(second)<<32|(decayed(p, second)+1)) {
+			if uint32(p>>32) != second {
+				call(l.signals.Changed)
+			}
 			return
 		}
 	}
 }
+
+// Failed returns how many RPCs the server failed, modulo 2³².
+func (l *Load) Failed() uint32 { return l.failed.Load() }
 
 // decayed returns how many failures of penalty still count: half of them go
 // with each second that begins. If the clock was set back, all are forgiven.

@@ -20,6 +20,7 @@ type figures struct {
 	example string             // one of their errors
 	slowest time.Duration      // beyond what the server was to take
 	done    []int              // RPCs that ended otherwise, in each window
+	lost    []time.Duration    // when RPCs failed, the first ones
 	shares  []int              // RPCs of each server
 
 	dials, made, most int // connections; most at a time
@@ -60,6 +61,9 @@ func (f *figures) note(r *rpc, code codes.Code, err error, took, at time.Duratio
 		// Credentials that meet the deadline end the RPC as Unauthenticated.
 		if r.short && (code == codes.DeadlineExceeded || code == codes.Unauthenticated) {
 			f.late++
+		}
+		if len(f.lost) < maxWindows {
+			f.lost = append(f.lost, at)
 		}
 		if f.failed[code]++; f.example == "" {
 			f.example = fmt.Sprintf("after %v: %v", at, err)
