@@ -41,6 +41,7 @@ function updateSubchannel({ root, f }, s, p) {
   f.bar.style.width = `${Math.min(100, 100 * share)}%`;
   set(f.limit, limited ? `of ${number(s.limit)}` : "");
   set(f.started, number(s.started));
+  set(f.failed, s.failed ? number(s.failed) : none);
   set(f.age, between(s.connected, p.at));
   set(f.endOfLife, between(p.at, s.endOfLife));
   // In use it is used now, though the pool looks at that only now and then.

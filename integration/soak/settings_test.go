@@ -55,6 +55,9 @@ func anySettings(r *rand.Rand) subpool.Config {
 	if r.IntN(2) == 0 {
 		c.UnresponsiveTimeout = between(r, 10*time.Millisecond, 300*time.Millisecond)
 	}
+	if r.IntN(2) == 0 {
+		c.OutlierInterval = between(r, 100*time.Millisecond, time.Second)
+	}
 	if r.IntN(3) == 0 {
 		c.ResolveInterval = between(r, 100*time.Millisecond, time.Second)
 	}
