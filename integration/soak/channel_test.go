@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 
 	"github.com/grpc-subpool/subpool"
+	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
 // A channel is a ClientConn under test, with what the test told it.
@@ -25,6 +26,7 @@ type channel struct {
 	*grpc.ClientConn
 	name     string
 	resolver *manual.Resolver
+	recorder *harness.Recorder
 	recycled atomic.Int64 // connections replaced at the end of their lives
 	idled    atomic.Int64 // times that the channel went idle
 
@@ -47,7 +49,7 @@ const idleAfter = 200 * time.Millisecond
 
 // newChannel returns a channel to backends. The scheme of its target is its name.
 func newChannel(t testing.TB, name string, backends []*backend, opts ...grpc.DialOption) *channel {
-	c := &channel{name: name, resolver: manual.NewBuilderWithScheme(name), listed: plain(backends)}
+	c := &channel{name: name, resolver: manual.NewBuilderWithScheme(name), recorder: harness.NewRecorder(), listed: plain(backends)}
 	c.resolver.CloseCallback = func() { c.idled.Add(1) } // gRPC closes it when the channel goes idle
 	c.stints = []stint{{span{from: time.Now()}, calmSettings(), false}}
 	c.resolver.InitialState(resolver.State{Endpoints: c.listed})
@@ -62,6 +64,7 @@ func newChannel(t testing.TB, name string, backends []*backend, opts ...grpc.Dia
 			return byAddr[addr].dial(ctx, c)
 		}),
 		grpc.WithResolvers(c.resolver),
+		grpc.WithStatsHandler(c.recorder),
 		grpc.WithDefaultServiceConfig(calmSettings().ServiceConfig()),
 		// A server that is back is soon dialled; a slow machine is no failure.
 		grpc.WithConnectParams(grpc.ConnectParams{

@@ -222,6 +222,16 @@ func (s *soak) recycled() (n int64) {
 	return n - s.goAways.Load() // a connection that the server sent away was not replaced
 }
 
+// outliers is how many connections were replaced because they failed more RPCs than their
+// siblings. No backend of the soak fails more than another, but what a black hole holds back:
+// nearly all of these verdicts are wrong.
+func (s *soak) outliers() (n int) {
+	for _, c := range s.channels {
+		n += c.recorder.Sum("subpool.connections.opened", "outlier")
+	}
+	return n
+}
+
 // String is the summary.
 func (s *soak) String() string {
 	s.mu.Lock()
@@ -238,6 +248,6 @@ func (s *soak) String() string {
 		inside[string(v)] = count
 		n += count
 	}
-	return fmt.Sprintf("%d RPCs, %d failed inside the model (%s), %d outside; %d recycles, %d times idle; faults: %s; the pool left %d black holes by itself",
-		s.succeeded.Load()+int64(n), n, counts(inside), len(s.wrong), s.recycled(), s.dozy.idled.Load(), counts(s.happened), s.escaped.Load())
+	return fmt.Sprintf("%d RPCs, %d failed inside the model (%s), %d outside; %d recycles, %d outliers replaced, %d times idle; faults: %s; the pool left %d black holes by itself",
+		s.succeeded.Load()+int64(n), n, counts(inside), len(s.wrong), s.recycled(), s.outliers(), s.dozy.idled.Load(), counts(s.happened), s.escaped.Load())
 }
