@@ -11,8 +11,10 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
 
 	"github.com/grpc-subpool/subpool"
 	"github.com/grpc-subpool/subpool/internal/harness"
@@ -133,6 +135,25 @@ func TestConnectionsThatCarriedAllThatAServerTakesAreRetiredForIt(t *testing.T) 
 		synctest.Wait()
 		require.Equal(t, points{"lost": 1, "requests": 3}, c.points("subpool.connections.retired"))
 		require.Equal(t, points{"start": 1, "lost": 1, "requests": 3}, c.points("subpool.connections.opened"))
+	})
+}
+
+// The second connection reaches a backend that fails each RPC, its successor another.
+func TestConnectionsThatFailMoreThanTheirSiblingsAreRetiredForIt(t *testing.T) {
+	opts := harness.Options{Handle: func(_ context.Context, conn int) error {
+		if conn == 2 {
+			return status.Error(codes.Unavailable, "broken backend")
+		}
+		return nil
+	}}
+	scenario(t, `{"size":2,"outlierInterval":"10s"}`, opts, func(t *testing.T, c client) {
+		c.wait(time.Second)
+		for range 4000 {
+			_, _ = grpc_testing.NewTestServiceClient(c).EmptyCall(t.Context(), &grpc_testing.Empty{})
+			c.wait(10 * time.Millisecond)
+		}
+		require.Equal(t, points{"outlier": 1}, c.points("subpool.connections.retired"))
+		require.Equal(t, points{"start": 2, "outlier": 1}, c.points("subpool.connections.opened"))
 	})
 }
 
