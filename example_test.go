@@ -113,6 +113,9 @@ func ExampleMetrics() {
 	// Output:
 	// subpool.calls.force_closed
 	// subpool.calls.full
+	// subpool.calls.in_flight
+	// subpool.calls.wait_duration
+	// subpool.calls.waiting
 	// subpool.connections.drain_duration
 	// subpool.connections.opened
 	// subpool.connections.retired
@@ -120,6 +123,7 @@ func ExampleMetrics() {
 	// subpool.renewals.failed
 	// subpool.stream_limit
 	// subpool.subchannels
+	// subpool.subchannels.missing
 }
 
 // Under a policy that does not pass the options of subchannels on, the credentials tell the

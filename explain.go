@@ -127,7 +127,7 @@ func settingsOf(c Config, given []string) (all []Setting) {
 		case name == "maxSize" && c.MaxSize != config.Default().MaxSize:
 			s.Source = "minSize"
 		}
-		if s.Value == "" { // maxPending without a limit
+		if s.Value == "" { // maxPending without a limit, no name
 			s.Value = "none"
 		}
 		all = append(all, s)

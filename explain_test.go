@@ -41,6 +41,7 @@ func ExampleExplain() {
 	// unresponsiveTimeout  "0s"               default
 	// outlierInterval      "0s"               default
 	// resolveInterval      "0s"               default
+	// name                 none               default
 	// 8000 connections, never more than 17000
 	// 156735 dials an hour at rest, 9143 when busy
 	// 8000 dials at once when all start, later up to 152 in a second
@@ -79,7 +80,7 @@ func TestExplainTellsWhereASettingCameFrom(t *testing.T) {
 		e, err := subpool.Explain(tt.input)
 		require.NoError(t, err)
 		assert.Equal(t, tt.want, sources(e), "%s", tt.input)
-		assert.Len(t, e.Settings, 12)
+		assert.Len(t, e.Settings, 13)
 	}
 }
 

@@ -38,6 +38,7 @@ func TestThePageOfOperationsListsTheMetrics(t *testing.T) {
 		stats.MetricTypeIntCount:       "counter",
 		stats.MetricTypeIntUpDownCount: "up-down counter",
 		stats.MetricTypeIntGauge:       "gauge",
+		stats.MetricTypeIntAsyncGauge:  "gauge",
 		stats.MetricTypeFloatHisto:     "histogram",
 	}
 	var listed []string

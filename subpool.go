@@ -33,6 +33,7 @@ import (
 //	UnresponsiveTimeout  0s               not be negative          time without an answer before it is replaced
 //	OutlierInterval      0s               be 0s or at least 100ms  time of counting before one that fails more is replaced
 //	ResolveInterval      0s               be 0s or at least 100ms  how often the resolver is asked again
+//	Name                                  be at most 64 bytes      what the pool is called beside its target
 type Config = config.Config
 
 // DefaultConfig returns the settings of an empty JSON object.

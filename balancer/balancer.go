@@ -3,6 +3,8 @@ package balancer
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +35,7 @@ type pool struct {
 	// latter, so they must not take mu: they set atomics, and wake the pool by a signal.
 	mu        sync.Mutex
 	cfg       *config.Config // nil before the resolver has answered
+	ignored   []string       // settings that were given and are not known
 	endpoints endpoints
 	waiters   *load.Waiters
 	signals   signals
@@ -73,11 +76,13 @@ func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	p.signals.init(p.wake)
 	p.waiters = load.NewWaiters(load.Signals{
 		Changed: p.signals.changed.raise, Demand: p.signals.demand.raise, Full: p.signals.full.raise,
+		Waited: func(d time.Duration) { waitMetric.Record(p.recorder, d.Seconds(), p.target) },
 	})
 	p.counters.limit = noLimit
 	p.schedule.timer = time.AfterFunc(time.Hour, p.wake)
 	p.schedule.timer.Stop()
-	p.unregister = registry.Register(p)
+	unregister, stop := registry.Register(p), p.reportGauges()
+	p.unregister = func() { unregister(); stop() }
 	return p
 }
 
@@ -96,7 +101,10 @@ func (p *pool) UpdateClientConnState(s balancer.ClientConnState) error {
 	if p.cfg != nil && *p.cfg != *cfg {
 		p.decideLocked(now, decision{what: "settings", why: "new settings: " + settings.Diff(*p.cfg, *cfg)})
 	}
-	p.cfg, p.failure.resolver = cfg, nil
+	if !slices.Equal(p.ignored, lb.ignored) && len(lb.ignored) > 0 {
+		p.decideLocked(now, decision{what: "settings", why: "unknown settings are ignored: " + strings.Join(lb.ignored, ", "), warn: true})
+	}
+	p.cfg, p.ignored, p.failure.resolver = cfg, lb.ignored, nil
 	p.unresponsiveAfter.Store(int64(cfg.UnresponsiveTimeout))
 	p.schedule.nextResolve = time.Time{}
 	p.setEndpointsLocked(s.ResolverState.Endpoints, now)
@@ -149,7 +157,7 @@ func (p *pool) subConnChanged(s *subchannel, address int, sub *subConn, st balan
 		}
 	}
 	if logger.V(2) {
-		logger.Infof("subpool: %s: subchannel %d is now %v (gRPC says %v of %s)", p.target, s.ID(), s.Phase(), st.ConnectivityState, sub.addr.Addr)
+		logger.Infof("subpool: %s: subchannel %d is now %v (gRPC says %v of %s)", p.labelLocked(), s.ID(), s.Phase(), st.ConnectivityState, sub.addr.Addr)
 	}
 	if !known {
 		p.endpoints.mark(e)

@@ -55,13 +55,14 @@ func (builder) ParseConfig(js json.RawMessage) (serviceconfig.LoadBalancingConfi
 	for _, name := range unknown {
 		warnOnce("unknown setting %.64q is ignored; known are %s", name, strings.Join(settings.Names(), ", "))
 	}
-	return &lbConfig{Config: cfg}, nil
+	return &lbConfig{Config: cfg, ignored: unknown}, nil
 }
 
 // lbConfig makes the settings what gRPC takes for those of a policy.
 type lbConfig struct {
 	serviceconfig.LoadBalancingConfig
 	config.Config
+	ignored []string // fields that are not known
 }
 
 // warned holds the warnings that were given: a service config is parsed again

@@ -237,7 +237,7 @@ func whatIsShutDownIsGone(t *testing.T, closed bool) {
 }
 
 // Guards: `limited && e.clock.reached(at)` in lifecycle.Endpoint.closeDrained, and
-// `transport.ForceClose()` in shutdownLocked.
+// `transport.ForceClose(cause)` in shutdownLocked.
 func TestAConnectionThatDoesNotDrainInTimeIsClosedByForce(t *testing.T) {
 	story(t, `{"size":2,"maxLifetime":"7s","lifetimeJitter":0,"drainTimeout":"5s"}`, harness.Options{Handle: taking(10 * time.Millisecond)}, func(t *testing.T, c client) {
 		end := c.streams(2)
@@ -253,6 +253,7 @@ func TestAConnectionThatDoesNotDrainInTimeIsClosedByForce(t *testing.T) {
 		require.Equal(t, 2, c.Open())
 		_, err = stream.Recv()
 		require.Equal(t, codes.Unavailable, status.Code(err), "%v", err)
+		require.ErrorContains(t, err, "subpool: drainTimeout: 5s, the connection was retired and its RPCs did not end in time")
 		_, failed, _ := stop()
 		require.Empty(t, failed, "none of those that ended")
 	})

@@ -41,11 +41,19 @@ func (p *pool) recordLocked(e *endpoint, decisions []lifecycle.Decision, now tim
 func (p *pool) decideLocked(now time.Time, d decision) {
 	d.why = shortened(d.why)
 	if d.warn {
-		logger.Warningf("subpool: %s: %s", p.target, d.why)
+		logger.Warningf("subpool: %s: %s", p.labelLocked(), d.why)
 	} else {
-		logger.Infof("subpool: %s: %s", p.target, d.why)
+		logger.Infof("subpool: %s: %s", p.labelLocked(), d.why)
 	}
 	p.decisions.add(inspect.Decision{At: now, What: d.what, Why: d.why}, d.cause)
+}
+
+// labelLocked is what the pool is called in the log.
+func (p *pool) labelLocked() string {
+	if p.cfg == nil || p.cfg.Name == "" {
+		return p.target
+	}
+	return fmt.Sprintf("%s (%s)", p.target, p.cfg.Name)
 }
 
 // keptDecisions is how many decisions a pool remembers.

@@ -170,7 +170,7 @@ func (p *pool) warnOfSizeLocked() {
 	}
 	if all > config.MaxSubchannels && !p.endpoints.warnedSize {
 		p.endpoints.warnedSize = true
-		logger.Warningf("subpool: %s: %d endpoints with up to %d subchannels each may make %d connections", p.target, listed, largest, all)
+		logger.Warningf("subpool: %s: %d endpoints with up to %d subchannels each may make %d connections", p.labelLocked(), listed, largest, all)
 	}
 }
 

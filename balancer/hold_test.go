@@ -97,7 +97,7 @@ func TestADialThatHangsHoldsNoRPCUp(t *testing.T) {
 	})
 }
 
-// Guards: `p.queue()` in picker.pool.pickFrom.
+// Guards: `p.queue(info)` in picker.pool.pickFrom.
 func TestAtTheMaximumRPCsWaitInTheConnections(t *testing.T) {
 	limited(t, `{"size":2}`, harness.Options{Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
 		open(40)

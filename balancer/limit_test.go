@@ -256,7 +256,6 @@ func TestNoRPCIsHeldForAConnectionWhereTheServerAllowsNoStream(t *testing.T) {
 	})
 }
 
-// Guards: `!p.republish` in publishLocked: no later count would be believed.
 func TestRPCsThatAreHeldLaterCallForConnectionsToo(t *testing.T) {
 	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}
 	story(t, `{"minSize":1,"maxSize":64}`, opts, func(t *testing.T, c client) {
@@ -272,7 +271,7 @@ func TestRPCsThatAreHeldLaterCallForConnectionsToo(t *testing.T) {
 	})
 }
 
-// Guards: `p.republish = true` in heldLocked. RPCs that gave up would count for as long as a
+// Guards: `context.AfterFunc` in load.Waiters.begin. RPCs that gave up would count for as long as a
 // dial hangs.
 func TestHeldRPCsThatGaveUpCallForNoConnection(t *testing.T) {
 	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(2)}}

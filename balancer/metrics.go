@@ -6,7 +6,6 @@ import (
 	"google.golang.org/grpc/experimental/stats"
 
 	"github.com/grpc-subpool/subpool/internal/lifecycle"
-	"github.com/grpc-subpool/subpool/internal/load"
 )
 
 // The metrics, as gRFC A79 has them: registered here, recorded on whatever the
@@ -15,6 +14,8 @@ import (
 var (
 	subchannelsMetric = stats.RegisterInt64UpDownCount(described("subpool.subchannels", "{subchannel}",
 		"Subchannels of the pool, by what each is doing.", "subpool.state"))
+	missingMetric = stats.RegisterInt64UpDownCount(described("subpool.subchannels.missing", "{subchannel}",
+		"Subchannels that the demand calls for beyond maxSize."))
 	openedMetric = stats.RegisterInt64Count(described("subpool.connections.opened", "{connection}",
 		"Connections made, by why: start, growth, or why the one before left.", "subpool.reason"))
 	retiredMetric = stats.RegisterInt64Count(described("subpool.connections.retired", "{connection}",
@@ -29,6 +30,13 @@ var (
 		"RPCs in flight on connections that were closed after drainTimeout."))
 	limitMetric = stats.RegisterInt64Gauge(described("subpool.stream_limit", "{stream}",
 		"Streams that the server allows on the connection with the fewest; -1 if there is no such limit any more."))
+	waitMetric = stats.RegisterFloat64Histo(stats.MetricDescriptor{
+		Name:        "subpool.calls.wait_duration",
+		Description: "How long RPCs that found every connection full were held, or queued in a connection, until they found a stream or gave up.",
+		Unit:        "s",
+		Labels:      []string{targetLabel},
+		Bounds:      []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
+	})
 	drainMetric = stats.RegisterFloat64Histo(stats.MetricDescriptor{
 		Name:        "subpool.connections.drain_duration",
 		Description: "How long retired connections took to finish their RPCs.",
@@ -51,7 +59,8 @@ func Metrics() (names []string) {
 	for _, m := range []interface {
 		Descriptor() *stats.MetricDescriptor
 	}{
-		subchannelsMetric, openedMetric, retiredMetric, renewalsFailedMetric, growthMetric, fullMetric, forceClosedMetric, limitMetric, drainMetric,
+		subchannelsMetric, missingMetric, openedMetric, retiredMetric, renewalsFailedMetric, growthMetric, fullMetric, forceClosedMetric, waitMetric, limitMetric, drainMetric,
+		inFlightMetric, waitingMetric,
 	} {
 		names = append(names, m.Descriptor().Name)
 	}
@@ -71,11 +80,9 @@ type counters struct {
 
 	held, queued, refused, forceClosed int // RPCs
 
-	subchannels phases       // as the recorder knows them
-	limit       int          // as the recorder knows it
-	carried     int          // held RPCs that were counted, and pick again
-	loads       []*load.Load // of the READY connections, when RPCs were carried
-	started     uint32       // RPCs on these, then
+	subchannels phases // as the recorder knows them
+	missing     int    // as the recorder knows it
+	limit       int    // as the recorder knows it
 }
 
 // countDecisionLocked counts what was decided.
@@ -93,14 +100,14 @@ func (p *pool) countDecisionLocked(d lifecycle.Decision) {
 		}
 	case lifecycle.Renewed, lifecycle.Retired, lifecycle.Lost:
 		p.addLocked(&c.retired[d.Reason], 1, retiredMetric, d.Reason.String())
-	case lifecycle.Shrank, lifecycle.Failed, lifecycle.Suspected, lifecycle.LimitChanged:
+	case lifecycle.Shrank, lifecycle.Failed, lifecycle.Suspected, lifecycle.LimitChanged, lifecycle.Capped:
 	}
 }
 
 // countLocked counts what is not decided but seen.
 func (p *pool) countLocked(now time.Time) {
-	p.countHeldLocked()
 	p.recordSubchannelsLocked(p.endpoints.sum.phases)
+	p.recordMissingLocked(p.endpoints.sum.missing)
 	if limit, ok := p.endpoints.sum.limit(); ok { // else the last that was known
 		p.recordLimitLocked(limit)
 	}
@@ -133,6 +140,13 @@ func (p *pool) recordSubchannelsLocked(now phases) {
 	p.counters.subchannels = now
 }
 
+func (p *pool) recordMissingLocked(missing int) {
+	if more := missing - p.counters.missing; more != 0 {
+		p.counters.missing = missing
+		missingMetric.Record(p.recorder, int64(more), p.target)
+	}
+}
+
 // recordDrainedLocked records how long a retired connection took to finish its RPCs. It reads
 // the clock anew: one without RPCs is retired and closed in one reconcile, by one now.
 func (p *pool) recordDrainedLocked(c *connection) {
@@ -149,7 +163,8 @@ func (p *pool) countForceClosedLocked(rpcs int) {
 // countFullLocked takes what the pickers have counted.
 func (p *pool) countFullLocked() {
 	p.schedule.nextCount = time.Time{}
-	queued, refused := p.waiters.TakeFull()
+	held, queued, refused := p.waiters.TakeFull()
+	p.addLocked(&p.counters.held, held, fullMetric, "held")
 	p.addLocked(&p.counters.queued, queued, fullMetric, "queued")
 	p.addLocked(&p.counters.refused, refused, fullMetric, "refused")
 }
@@ -160,40 +175,4 @@ func (p *pool) addLocked(counter *int, n int, metric *stats.Int64CountHandle, la
 		*counter += n
 		metric.Record(p.recorder, int64(n), append([]string{p.target}, labels...)...)
 	}
-}
-
-// countHeldLocked counts the RPCs that are held and have not been counted.
-func (p *pool) countHeldLocked() {
-	if waiting := p.waiters.Waiting(); waiting > p.counters.carried {
-		p.addLocked(&p.counters.held, waiting-p.counters.carried, fullMetric, "held")
-		p.counters.carried = waiting
-	}
-}
-
-// carryHeldLocked is called when another picker is published. All RPCs that the last one held
-// will pick again, and a pick does not tell whether its RPC is new: as many as were counted,
-// and cannot all have found a place since, are taken to be the same. So there may be more,
-// but not fewer: those that come while as many give up are not counted.
-func (p *pool) carryHeldLocked(next []load.Conn) {
-	p.countHeldLocked()
-	c := &p.counters
-	if c.carried > 0 && c.loads != nil {
-		started := max(0, int(int32(startedOn(c.loads)-c.started))) // a cancelled reserve takes some back
-		c.carried = max(p.waiters.Waiting(), c.carried-started)
-	}
-	c.loads = nil
-	if c.carried > 0 {
-		for i := range next {
-			c.loads = append(c.loads, next[i].Load)
-		}
-		c.started = startedOn(c.loads)
-	}
-}
-
-// startedOn adds up all RPCs that these connections ever carried, modulo 2³².
-func startedOn(loads []*load.Load) (n uint32) {
-	for _, l := range loads {
-		n += l.Starts()
-	}
-	return n
 }

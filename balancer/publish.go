@@ -54,7 +54,6 @@ func (p *pool) publishLocked(step []*endpoint, now time.Time) {
 		return
 	}
 	p.decideStateLocked(&next, now)
-	p.carryHeldLocked(p.endpoints.sum.ready)
 	p.published = next
 	waiting := p.waiters.Renew()
 	if endRetries {
@@ -110,6 +109,9 @@ func (p *pool) drainingLocked() (loads []*load.Load) {
 	}
 	return loads
 }
+
+// perHeld bounds the picks of RPCs that are held to 100,000 a second.
+const perHeld = 10 * time.Microsecond
 
 // releasesLocked reports whether held RPCs must pick again because places came free: an
 // attempt that hangs must not hold them up. Many are released at once, few after a short while.

@@ -25,6 +25,9 @@ func (p *pool) reconcileLocked(now time.Time) {
 		return
 	}
 	p.markDueLocked(now)
+	if next := p.schedule.nextCount; !next.IsZero() && !now.Before(next) {
+		p.endpoints.markAll() // RPCs found no place: the demand may be more than maxSize allows
+	}
 	p.markForHeldLocked(now)
 	p.wakeEndpointsLocked(now)
 	p.sampleLocked(p.endpoints.marked, now)
@@ -153,46 +156,28 @@ func (p *pool) setWatermarkLocked(e *endpoint) {
 	}
 }
 
-// heldLocked returns how many RPCs are held. Those that were cancelled count until the next
-// publication, so a count is believed for a moment only; then those that are left must pick
-// again.
-func (p *pool) heldLocked(now time.Time) int {
-	held, since := p.waiters.Waiting()+p.waiters.HeldRetries(), &p.schedule.heldSince
-	switch {
-	case held == 0:
-	case since.IsZero():
-		*since = now
-	case now.Sub(*since) > believed+time.Duration(held)*perHeld:
-		p.republish = true
-		return 0
-	}
-	return held
-}
-
-// believed is how long a count of held RPCs is, and perHeld what is added for each; that
-// bounds the picks of held RPCs to 100,000 a second.
-const (
-	believed = 10 * time.Millisecond
-	perHeld  = 10 * time.Microsecond
-)
-
 // markForHeldLocked marks all endpoints where RPCs are held: each is to have room for its share
 // of them. What is signalled is taken before the connections are read, or what is signalled
 // meanwhile would be lost.
 func (p *pool) markForHeldLocked(now time.Time) {
-	n := len(p.endpoints.list)
-	if n == 0 {
+	if len(p.endpoints.list) == 0 {
 		return
 	}
 	signalled := !now.Before(p.schedule.nextDemand) && p.signals.demand.take()
 	if signalled {
 		p.schedule.nextDemand = now.Add(demandChecks + time.Duration(len(p.endpoints.byID))*perConnection)
 	}
-	share := (p.heldLocked(now) + n - 1) / n
+	share := p.shareOfHeldLocked()
 	if signalled || share != p.endpoints.sum.share {
 		p.endpoints.sum.share = share
 		p.endpoints.markAll()
 	}
+}
+
+// shareOfHeldLocked is the share of each endpoint in the RPCs that are held.
+func (p *pool) shareOfHeldLocked() int {
+	n := max(1, len(p.endpoints.list))
+	return (p.waiters.Held() + n - 1) / n
 }
 
 // wakeEndpointsLocked tells the endpoints that an RPC or ClientConn.Connect wants a connection.
@@ -210,8 +195,9 @@ func (p *pool) wakeEndpointsLocked(now time.Time) {
 // sampleLocked reads the connections, and takes the demand.
 func (p *pool) sampleLocked(endpoints []*endpoint, now time.Time) {
 	p.readConnectionsLocked(endpoints, now)
+	share := min(p.endpoints.sum.share, p.shareOfHeldLocked()) // an RPC that was held may be in flight by now
 	for _, e := range endpoints {
-		e.Sample(p.endpoints.sum.share, now)
+		e.Sample(share, now)
 		p.endpoints.sum.setUsed(e, e.Used())
 	}
 }

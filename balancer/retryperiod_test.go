@@ -124,17 +124,6 @@ func TestNoRPCIsHeldForAConnectionThatDoesNotCome(t *testing.T) {
 	require.False(t, r.open(start))
 }
 
-// Guards: `max(0, int(int32(…)))` in carryHeldLocked: an RPC that had no stream takes its
-// start back.
-func TestHeldRPCsAreNotCountedAgainWhereStartsWereTakenBack(t *testing.T) {
-	p := newPool(silentConn{}, balancer.BuildOptions{})
-	defer p.Close()
-	p.counters.loads, p.counters.started = []*load.Load{load.New(p.waiters, nil)}, 1
-	p.counters.carried = 100
-	p.carryHeldLocked(nil)
-	require.Equal(t, 100, p.counters.carried)
-}
-
 // Guards: `u.since.Store(int64(at))` and `u.received.Store(received + 1)` in unanswered.add.
 func TestAConnectionIsUnansweredFromTheFirstToTheLastOfItsRPCs(t *testing.T) {
 	at := start.Add

@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -51,7 +52,8 @@ func (p *pool) closeLingeringLocked(now time.Time) {
 		}
 		if at := p.forceCloseAtLocked(c); !at.IsZero() && !now.Before(at) {
 			p.recordForceClosedLocked(c.load.InFlight(), now)
-			l.shutdowns.Go(c.transport.ForceClose) // an application's connection may take its time to close
+			cause := p.cutByLocked()
+			l.shutdowns.Go(func() { c.transport.ForceClose(cause) }) // an application's connection may take its time to close
 			return true
 		}
 		return false
@@ -67,6 +69,14 @@ func (p *pool) forceCloseAtLocked(c *connection) time.Time {
 	return c.drainingAt.Add(p.cfg.DrainTimeout)
 }
 
+// cutByLocked is what RPCs are told that a close by force cuts.
+func (p *pool) cutByLocked() string {
+	if p.cfg == nil {
+		return ""
+	}
+	return fmt.Sprintf("subpool: drainTimeout: %v, the connection was retired and its RPCs did not end in time", p.cfg.DrainTimeout)
+}
+
 // closeSoonLocked closes a connection that carries nothing if gRPC does not.
 func (p *pool) closeSoonLocked(transport *h2conn.Conn) {
 	transport.ForceCloseAfter(closeWithin)
@@ -77,6 +87,7 @@ func (p *pool) closeSoonLocked(transport *h2conn.Conn) {
 // GOAWAY, and takes seconds to give that up. With force the connection is closed as soon as
 // gRPC knows that it is meant to be.
 func (p *pool) shutdownLocked(s *subchannel, keep *subConn, force bool) {
+	cause := p.cutByLocked()
 	for i, sub := range s.subConns {
 		if sub == nil || sub == keep {
 			continue
@@ -89,7 +100,7 @@ func (p *pool) shutdownLocked(s *subchannel, keep *subConn, force bool) {
 		p.leftovers.shutdowns.Go(func() {
 			sub.sc.Shutdown()
 			if force && transport != nil {
-				transport.ForceClose()
+				transport.ForceClose(cause)
 			}
 		})
 	}
@@ -105,7 +116,7 @@ func (p *pool) Close() {
 	p.schedule.timer.Stop()
 	shutdowns := &p.leftovers.shutdowns
 	for _, transport := range p.leftovers.closing { // gRPC has let go of these
-		shutdowns.Go(transport.ForceClose)
+		shutdowns.Go(func() { transport.ForceClose("") })
 	}
 	p.leftovers.closing = nil
 	now := time.Now()
@@ -120,9 +131,9 @@ func (p *pool) Close() {
 		}
 	}
 	p.closeLingeringLocked(now)
-	p.countHeldLocked()
 	p.countFullLocked()
 	p.recordSubchannelsLocked(phases{})
+	p.recordMissingLocked(0)
 	p.recordLimitLocked(noLimit)
 	p.mu.Unlock()
 	p.unregister()

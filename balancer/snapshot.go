@@ -2,23 +2,72 @@ package balancer
 
 import (
 	"fmt"
+	"slices"
 	"time"
 	"weak"
 
+	"google.golang.org/grpc/balancer"
+
 	"github.com/grpc-subpool/subpool/config"
 	"github.com/grpc-subpool/subpool/inspect"
+	"github.com/grpc-subpool/subpool/internal/h2conn"
 	"github.com/grpc-subpool/subpool/internal/lifecycle"
 	"github.com/grpc-subpool/subpool/internal/witness"
 )
 
 // Snapshot implements registry.Source.
 func (p *pool) Snapshot() (inspect.Pool, bool) {
+	shown, connections, ok := p.snapshot()
+	for _, c := range connections { // what the system is asked for is asked without the lock
+		c.show()
+	}
+	return shown, ok
+}
+
+func (p *pool) snapshot() (shown inspect.Pool, connections []shownConnection, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return inspect.Pool{}, false
+		return shown, nil, false
 	}
-	return p.snapshotLocked(time.Now()), true
+	shown = p.snapshotLocked(time.Now())
+	for i := range p.endpoints.list {
+		for j := range shown.Endpoints[i].Subchannels {
+			s := &shown.Endpoints[i].Subchannels[j]
+			if sub := p.endpoints.byID[lifecycle.ID(s.ID)]; sub != nil && sub.conn != nil {
+				s.ChannelzID = channelzID(sub.conn.subConn.sc)
+				connections = append(connections, shownConnection{s, sub.conn.transport})
+			}
+		}
+	}
+	return shown, connections, true
+}
+
+// channelzID is gRPC's number of a SubConn, by which it logs. Only its text has it; 0 if a
+// parent policy has put another in its place.
+func channelzID(sc balancer.SubConn) (id int64) {
+	if _, err := fmt.Sscanf(fmt.Sprint(sc), "SubConn(id:%d)", &id); err != nil {
+		return 0
+	}
+	return id
+}
+
+// A shownConnection is a connection in a snapshot.
+type shownConnection struct {
+	*inspect.Subchannel
+	transport *h2conn.Conn // may be nil
+}
+
+// show fills in what the connection and the system know.
+func (c shownConnection) show() {
+	if c.transport == nil {
+		return
+	}
+	c.Local, c.Remote = c.transport.LocalAddr().String(), c.transport.RemoteAddr().String()
+	if t, ok := c.transport.TCP(); ok {
+		tcp := inspect.TCP(t)
+		c.TCP = &tcp
+	}
 }
 
 // Recycle implements registry.Source.
@@ -39,7 +88,6 @@ func (p *pool) Recycle() {
 
 func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
 	p.readConnectionsLocked(p.endpoints.list, now) // what that starts has raised a signal, too, and is reconciled soon
-	p.countHeldLocked()
 	p.countFullLocked()
 	shown := inspect.Pool{
 		Target:    p.target,
@@ -47,14 +95,15 @@ func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
 		Error:     p.published.err,
 		At:        now,
 		Since:     p.since,
+		Ignored:   slices.Clone(p.ignored),
 		Settings:  config.Default(), // until the resolver has answered
-		Held:      p.waiters.Waiting() + p.waiters.HeldRetries(),
+		Held:      p.waiters.Held(),
 		Endpoints: []inspect.Endpoint{},
 		Totals:    p.counters.totals(),
 		Decisions: p.decisions.all(),
 	}
 	if p.cfg != nil {
-		shown.Settings = *p.cfg
+		shown.Settings, shown.Name = *p.cfg, p.cfg.Name
 	}
 	for _, e := range p.endpoints.list {
 		shown.Endpoints = append(shown.Endpoints, e.Snapshot())
@@ -63,6 +112,10 @@ func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
 				shown.Queued += s.conn.load.Queued()
 			}
 		}
+	}
+	shown.Totals.WaitSeconds = p.waiters.WaitedFor().Seconds()
+	if shown.Error == "" && p.failure.connection != nil && p.endpoints.sum.phases[lifecycle.Backoff] > 0 {
+		shown.Error = p.errorLocked().Error()
 	}
 	for _, c := range p.leftovers.lingering {
 		shown.Lingering.Connections++

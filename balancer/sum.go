@@ -16,6 +16,8 @@ type sum struct {
 	used   int                   // to which RPCs were sent of late
 	phases phases                // of all subchannels
 
+	missing int // subchannels that the demand calls for beyond maxSize
+
 	listed int         // endpoints that the resolver lists
 	known  int         // those of them whose stream limit is known
 	limits map[int]int // those of them by their stream limit; of thousands most have the same
@@ -31,6 +33,7 @@ type part struct {
 	state      lifecycle.State
 	hold, used bool
 	phases     phases
+	missing    int
 	limit      int
 	limitKnown bool
 	ready      []load.Conn // oldest first
@@ -40,7 +43,7 @@ type part struct {
 // connections are READY, or suspect.
 func (x *sum) addUp(e *endpoint) (changed bool) {
 	old, now := &e.part, part{listed: !e.Removed() && !e.plan.Ended, state: e.State(), hold: e.plan.Hold, used: e.Used()}
-	now.phases = e.Count()
+	now.phases, now.missing = e.Count(), e.Missing()
 	now.limit, now.limitKnown = e.AdvertisedLimit()
 	now.ready = old.ready
 	if changed = !e.sameReady(old.ready); changed {
@@ -70,6 +73,7 @@ func (x *sum) add(p *part, n int) {
 	if p.used {
 		x.used += n
 	}
+	x.missing += n * p.missing
 	for phase, subchannels := range p.phases {
 		x.phases[phase] += n * subchannels
 	}

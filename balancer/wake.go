@@ -50,7 +50,6 @@ type schedule struct {
 	nextPublish   time.Time // of these; zero if they do not wait
 
 	nextRelease time.Time // of held RPCs, when places came free; zero if none did
-	heldSince   time.Time // when RPCs were first seen to be held by the present picker; or zero
 	nextResolve time.Time // of the resolver; zero if it is not asked
 	nextCount   time.Time // of the RPCs that found every connection full; zero if none did
 }
@@ -90,5 +89,5 @@ func (p *pool) resetTimerLocked(now time.Time) {
 // published says that a picker was published.
 func (s *schedule) published(now time.Time) {
 	s.unpublished, s.lastPublished, s.nextPublish = false, now, time.Time{}
-	s.nextRelease, s.heldSince = time.Time{}, time.Time{}
+	s.nextRelease = time.Time{}
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -14,6 +16,8 @@ import (
 const (
 	// MaxSubchannels is the largest allowed size, per endpoint.
 	MaxSubchannels = 1024
+	// MaxName is the longest Name, in bytes.
+	MaxName = 64
 	// MinInterval is the smallest IdleTimeout, MaxLifetime, OutlierInterval and ResolveInterval
 	// other than 0: below it a pool would do nothing but connect or resolve.
 	MinInterval = 100 * time.Millisecond
@@ -65,6 +69,10 @@ type Config struct { //nolint:recvcheck // UnmarshalJSON writes; all else is cal
 	// ResolveInterval is how often the resolver is asked for new endpoints,
 	// failure or not, at least [MinInterval]; 0, the default, is off.
 	ResolveInterval time.Duration `json:"resolveInterval"`
+	// Name is what the pool is called in logs, on the page and in snapshots, beside
+	// its target: by it two channels to one target can be told apart. At most
+	// [MaxName] bytes of printable text; empty by default.
+	Name string `json:"name"`
 }
 
 // Default returns the settings of an empty JSON object.
@@ -84,6 +92,8 @@ func Default() Config {
 // Validate reports the first setting that is out of its bounds.
 func (c Config) Validate() error {
 	switch {
+	case len(c.Name) > MaxName || !printable(c.Name):
+		return fieldError("name", strconv.QuoteToASCII(c.Name), "must be at most %d bytes of printable text", MaxName)
 	case c.MinSize < 0 || c.MinSize > MaxSubchannels:
 		return fieldError("minSize", c.MinSize, "must be 0 to %d", MaxSubchannels)
 	case c.MaxSize < 1 || c.MaxSize > MaxSubchannels:
@@ -119,6 +129,10 @@ func (c Config) Validate() error {
 		}
 	}
 	return nil
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
 // fieldError is how every bad setting is reported: field, value, bound.

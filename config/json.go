@@ -86,7 +86,8 @@ func readSizes(c *Config, raw map[string]json.RawMessage) error {
 }
 
 // MarshalJSON writes every setting, such that UnmarshalJSON reads it back to an equal
-// Config. A MaxPending without limit is left out.
+// Config. A MaxPending without limit is left
+// out, and so is an empty Name.
 func (c Config) MarshalJSON() ([]byte, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func (c Config) write() []byte {
 	for _, f := range fields {
 		name, at := c.at(f)
 		value := at.Interface()
-		if name == "maxPending" && value == NoPendingLimit {
+		if name == "maxPending" && value == NoPendingLimit || name == "name" && value == "" {
 			continue
 		}
 		if d, ok := value.(time.Duration); ok {

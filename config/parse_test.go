@@ -64,6 +64,7 @@ var given = []struct {
 	{"maxPending", `0`, func(c *config.Config) { c.MaxPending = 0 }},
 	{"unresponsiveTimeout", `"20s"`, func(c *config.Config) { c.UnresponsiveTimeout = 20 * time.Second }},
 	{"outlierInterval", `"10s"`, func(c *config.Config) { c.OutlierInterval = 10 * time.Second }},
+	{"name", `"reports"`, func(c *config.Config) { c.Name = "reports" }},
 	{"resolveInterval", `"1m"`, func(c *config.Config) { c.ResolveInterval = time.Minute }},
 }
 
@@ -77,7 +78,7 @@ func TestEachSettingChangesItsFieldAndNoOther(t *testing.T) {
 }
 
 func TestEverySettingIsGivenAbove(t *testing.T) {
-	js, err := with(func(c *config.Config) { c.MaxPending = 0 }).MarshalJSON()
+	js, err := with(func(c *config.Config) { c.MaxPending, c.Name = 0, "reports" }).MarshalJSON()
 	require.NoError(t, err)
 	written := map[string]any{"size": nil}
 	require.NoError(t, json.Unmarshal(js, &written))

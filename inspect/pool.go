@@ -34,13 +34,15 @@ type Handle interface {
 type Pool struct {
 	ID        uint64        `json:"id"` // unique in this process
 	Target    string        `json:"target"`
-	State     string        `json:"state"` // connectivity state: READY, CONNECTING, TRANSIENT_FAILURE, IDLE
-	Error     string        `json:"error,omitempty"`
-	At        time.Time     `json:"at"`    // when this was taken
-	Since     time.Time     `json:"since"` // when the pool was made
+	Name      string        `json:"name,omitempty"`  // the setting
+	State     string        `json:"state"`           // connectivity state: READY, CONNECTING, TRANSIENT_FAILURE, IDLE
+	Error     string        `json:"error,omitempty"` // why RPCs fail, in TRANSIENT_FAILURE; in another state why the last attempt failed, while any subchannel is in backoff for it
+	At        time.Time     `json:"at"`              // when this was taken
+	Since     time.Time     `json:"since"`           // when the pool was made
 	Settings  config.Config `json:"settings"`
-	Held      int           `json:"held"`   // RPCs that wait for a dial
-	Queued    int           `json:"queued"` // RPCs that wait for a stream on full connections
+	Ignored   []string      `json:"ignored,omitempty"` // settings that were given and are not known, most likely misspelt
+	Held      int           `json:"held"`              // RPCs that wait for a dial
+	Queued    int           `json:"queued"`            // RPCs that wait for a stream on full connections
 	Lingering Lingering     `json:"lingering"`
 	Endpoints []Endpoint    `json:"endpoints"`
 	Totals    Totals        `json:"totals"`
@@ -61,10 +63,11 @@ type Endpoint struct {
 	State       string       `json:"state"`
 	MinSize     int          `json:"minSize"`
 	MaxSize     int          `json:"maxSize"`
-	Wanted      int          `json:"wanted"` // subchannels that the demand calls for
-	Demand      int          `json:"demand"` // RPCs in flight when last sampled
-	Peak        int          `json:"peak"`   // the largest demand of the last idleTimeout
-	Limit       int          `json:"limit"`  // streams that the server allows a connection; -1 if it sets no limit, or was never connected to
+	Wanted      int          `json:"wanted"`            // subchannels that the demand calls for, minSize to maxSize
+	Missing     int          `json:"missing,omitempty"` // subchannels that the demand calls for beyond maxSize
+	Demand      int          `json:"demand"`            // RPCs in flight when last sampled
+	Peak        int          `json:"peak"`              // the largest demand of the last idleTimeout
+	Limit       int          `json:"limit"`             // streams that the server allows a connection; -1 if it sets no limit, or was never connected to
 	Budget      Budget       `json:"budget"`
 	Subchannels []Subchannel `json:"subchannels"` // by order of their making
 }
@@ -77,21 +80,36 @@ type Budget struct {
 	Draining        int `json:"draining"`
 }
 
+// TCP is what the system knows of a connection: TCP_INFO of Linux, by the names of gRFC A80.
+type TCP struct {
+	RTT                  time.Duration `json:"rtt"`                  // smoothed round-trip time, in nanoseconds
+	RTTVariance          time.Duration `json:"rttVariance"`          // in nanoseconds
+	MinRTT               time.Duration `json:"minRtt"`               // the shortest of late, in nanoseconds
+	CongestionWindow     int           `json:"congestionWindow"`     // segments that may be under way
+	Unacknowledged       int           `json:"unacknowledged"`       // segments that are
+	PacketsSent          int64         `json:"packetsSent"`          // with data
+	PacketsRetransmitted int64         `json:"packetsRetransmitted"` // of these
+}
+
 // A Subchannel is one duplicate.
 type Subchannel struct {
-	ID        int        `json:"id"` // its number in the pool's log, by the order of making
-	Address   string     `json:"address,omitempty"`
-	State     string     `json:"state"`               // idle, connecting, backoff (gRPC's), checking (connected, health unknown), not_serving, ready, draining
-	Connected *time.Time `json:"connected,omitempty"` // when the connection was made
-	EndOfLife *time.Time `json:"endOfLife,omitempty"` // when it will be replaced for its age
-	LastUse   *time.Time `json:"lastUse,omitempty"`   // last seen in use, to within idleTimeout ÷ 16; where that is 0, there only while RPCs are in flight
-	InFlight  int        `json:"inFlight"`
-	Started   uint32     `json:"started"`            // RPCs on this connection, modulo 2³²
-	Failed    uint32     `json:"failed"`             // of those that ended, in a way in which a server in trouble ends them
-	Limit     int        `json:"limit"`              // streams that the server allows here; -1 if it sets no limit
-	Suspect   bool       `json:"suspect,omitempty"`  // answers nothing, or fails more than its siblings: see unresponsiveTimeout and outlierInterval
-	Replaces  string     `json:"replaces,omitempty"` // why its predecessor went: a reason of Totals.Retired
-	Retired   string     `json:"retired,omitempty"`  // why it drains: the same
+	ID         int        `json:"id"`                   // its number in the pool's log, by the order of making
+	ChannelzID int64      `json:"channelzId,omitempty"` // of gRPC's subchannel, while there is one
+	Address    string     `json:"address,omitempty"`    // as the resolver has it
+	Local      string     `json:"local,omitempty"`      // addresses of the connection as the system has them, as `ss` shows them
+	Remote     string     `json:"remote,omitempty"`
+	State      string     `json:"state"`               // idle, connecting, backoff (gRPC's), checking (connected, health unknown), not_serving, ready, draining
+	Connected  *time.Time `json:"connected,omitempty"` // when the connection was made
+	EndOfLife  *time.Time `json:"endOfLife,omitempty"` // when it will be replaced for its age
+	LastUse    *time.Time `json:"lastUse,omitempty"`   // last seen in use, to within idleTimeout ÷ 16; where that is 0, there only while RPCs are in flight
+	InFlight   int        `json:"inFlight"`
+	Started    uint32     `json:"started"`            // RPCs on this connection, modulo 2³²
+	Failed     uint32     `json:"failed"`             // of those that ended, in a way in which a server in trouble ends them
+	Limit      int        `json:"limit"`              // streams that the server allows here; -1 if it sets no limit
+	Suspect    bool       `json:"suspect,omitempty"`  // answers nothing, or fails more than its siblings: see unresponsiveTimeout and outlierInterval
+	Replaces   string     `json:"replaces,omitempty"` // why its predecessor went: a reason of Totals.Retired
+	Retired    string     `json:"retired,omitempty"`  // why it drains: the same
+	TCP        *TCP       `json:"tcp,omitempty"`      // nil where the system does not tell
 }
 
 // Totals count since the pool was made.
@@ -105,11 +123,12 @@ type Totals struct {
 	Queued         int64            `json:"queued"`      // RPCs sent to wait in a full connection
 	Refused        int64            `json:"refused"`     // RPCs ended RESOURCE_EXHAUSTED by maxPending
 	ForceClosed    int64            `json:"forceClosed"` // RPCs in flight on connections that drainTimeout closed
+	WaitSeconds    float64          `json:"waitSeconds"` // how long held and queued RPCs have waited, together, until they found a stream or gave up
 }
 
 // A Decision is something that a pool did, and why.
 type Decision struct {
 	At   time.Time `json:"at"`
-	What string    `json:"what"` // grew, shrank, renewed, retired, lost, failed, force_closed, suspected, settings, endpoints, limit, state, recycle
+	What string    `json:"what"` // grew, shrank, renewed, retired, lost, failed, force_closed, suspected, settings, endpoints, limit, capped, state, recycle
 	Why  string    `json:"why"`  // in words: "grew 3→6: 171 in flight, 57 per subchannel, limit 100"
 }

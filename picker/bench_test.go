@@ -1,6 +1,7 @@
 package picker_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -16,6 +17,8 @@ import (
 	_ "github.com/grpc-subpool/subpool"
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
+
+var info = balancer.PickInfo{Ctx: context.Background()}
 
 // BenchmarkPick times Pick and Done on the picker that a policy really
 // publishes, with that many READY connections. subpool has them to one address;
@@ -34,7 +37,7 @@ func BenchmarkPick(b *testing.B) {
 				b.ResetTimer()
 				b.RunParallel(func(pb *testing.PB) {
 					for pb.Next() {
-						res, err := p.Pick(balancer.PickInfo{})
+						res, err := p.Pick(info)
 						if err != nil {
 							b.Error(err)
 							return
@@ -80,7 +83,7 @@ func publishedPicker(b *testing.B, policy string, n int) balancer.Picker {
 func spreads(p balancer.Picker, n int) bool {
 	seen := make(map[balancer.SubConn]bool)
 	for range 100 * n {
-		res, err := p.Pick(balancer.PickInfo{})
+		res, err := p.Pick(info)
 		if err != nil {
 			return false
 		}

@@ -14,11 +14,11 @@ import (
 type leastInFlight struct{ pool }
 
 func (p *leastInFlight) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
-	if p.Waiters.Retrying() && p.Waiters.IsRetry(info.Ctx) {
+	if p.Waiters.Attentive() && p.Waiters.PicksAgain(info.Ctx) {
 		return p.retry(info)
 	}
 	if len(p.conns) == 1 {
-		return p.pickFrom(0)
+		return p.pickFrom(0, info)
 	}
 	random := rand.Uint64()
 	i, j := twoOf(uint64(len(p.conns)), random)
@@ -33,9 +33,10 @@ func (p *leastInFlight) Pick(info balancer.PickInfo) (balancer.PickResult, error
 		}
 	}
 	if a.Reserve() {
+		p.Waiters.Placed(info.Ctx)
 		return a.result, nil
 	}
-	return p.pickFrom(int(i))
+	return p.pickFrom(int(i), info)
 }
 
 // probes is at how many connections idleAmong looks.

@@ -78,14 +78,15 @@ func poolOf(s load.Input) pool {
 }
 
 // pickFrom picks the connection start, or another that has room.
-func (p *pool) pickFrom(start int) (balancer.PickResult, error) {
+func (p *pool) pickFrom(start int, info balancer.PickInfo) (balancer.PickResult, error) {
 	if c := p.reserve(start); c != nil {
+		p.Waiters.Placed(info.Ctx)
 		return c.result, nil
 	}
 	if p.holds() {
-		return p.holdRPC()
+		return p.holdRPC(info)
 	}
-	return p.queue()
+	return p.queue(info)
 }
 
 // holds reports whether RPCs for which there is no room are held. They are, too, where a
@@ -130,16 +131,18 @@ func (p *pool) leastOf(start int, will func(*conn) bool) (least *conn) {
 //     the RPC is held.
 //   - the pick finds a request limit reached by the start of another pick, which is cancelled:
 //     no new picker follows.
-func (p *pool) holdRPC() (balancer.PickResult, error) {
+func (p *pool) holdRPC(info balancer.PickInfo) (balancer.PickResult, error) {
 	p.Waiters.Hold(p.Waiting)
 	if c := p.reserve(0); c != nil {
 		p.Waiting.Unhold()
+		p.Waiters.Placed(info.Ctx)
 		return c.result, nil
 	}
 	if !p.holds() {
 		p.Waiting.Unhold()
-		return p.queue()
+		return p.queue(info)
 	}
+	p.Waiters.Wait(info.Ctx)
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }
 
@@ -147,7 +150,7 @@ func (p *pool) holdRPC() (balancer.PickResult, error) {
 // as may wait do. It reserves before it checks, for if it checked first two picks could see
 // one place left, and both take it; those that cancel look again. If all connections drain, a
 // newer picker is published or about to be, and gRPC looks there.
-func (p *pool) queue() (balancer.PickResult, error) {
+func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 	bounded := p.MaxQueued != load.NoMaxQueued
 	for range queueTries {
 		if bounded && p.queued() >= p.MaxQueued {
@@ -158,7 +161,7 @@ func (p *pool) queue() (balancer.PickResult, error) {
 			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 		}
 		if !bounded || p.queued() <= p.MaxQueued {
-			p.Waiters.CountQueued()
+			least.Queue(info.Ctx)
 			return least.result, nil
 		}
 		least.CancelReserve()
@@ -188,6 +191,7 @@ func (p *pool) retry(info balancer.PickInfo) (balancer.PickResult, error) {
 		if c := p.leastOf(0, func(c *conn) bool { return c.Fresh() && c.HasRoom() }); c == nil {
 			break
 		} else if c.Reserve() {
+			p.Waiters.Placed(info.Ctx)
 			return c.result, nil
 		}
 	}

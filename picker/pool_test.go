@@ -94,7 +94,7 @@ func (p *pool) hold(t testing.TB, i, rpcs int) (end func(balancer.DoneInfo)) {
 // pick starts an RPC, which must find a connection.
 func pick(t testing.TB, p balancer.Picker) (id int, done func(balancer.DoneInfo)) {
 	t.Helper()
-	res, err := p.Pick(balancer.PickInfo{})
+	res, err := p.Pick(anRPC())
 	require.NoError(t, err)
 	return res.SubConn.(*subConn).id, res.Done
 }
@@ -128,7 +128,7 @@ func TestIfAllConnectionsDrainRPCsWaitForTheNextPicker(t *testing.T) {
 			for _, c := range p.Conns {
 				c.Load.Drain()
 			}
-			_, err := built.Pick(balancer.PickInfo{})
+			_, err := built.Pick(anRPC())
 			require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable, "%d connections", n)
 		}
 	})
@@ -190,7 +190,7 @@ func TestAPickAllocatesNothing(t *testing.T) {
 		built := p.build(name)
 		for _, end := range []balancer.DoneInfo{ended, unavailable} {
 			require.Zero(t, testing.AllocsPerRun(1000, func() {
-				res, _ := built.Pick(balancer.PickInfo{})
+				res, _ := built.Pick(info)
 				res.Done(end)
 			}), "%v", end.Err)
 		}

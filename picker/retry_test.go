@@ -65,7 +65,7 @@ func (r *restarting) rpc() func() bool {
 
 func (r *restarting) pick() bool { return r.rpc()() }
 
-// Guards: `l.waiters.expectRetry()` in load.Load.fail, and IsRetry in each picker.
+// Guards: `l.waiters.expectRetry()` in load.Load.fail, and PicksAgain in each picker.
 func TestARefusedRPCWaitsForAConnectionMadeAfterwardsAndAllElseGoesOn(t *testing.T) {
 	r := restart(t)
 	require.True(t, r.pick(), "an RPC of another caller")
@@ -165,7 +165,7 @@ func TestAConnectionOnWhichAGoAwayCameGetsNoRPC(t *testing.T) {
 
 // A publication makes all RPCs that are held pick again, and other RPCs pick at the same time.
 //
-// Guards: LoadAndDelete in load.Waiters.IsRetry.
+// Guards: `picking` in load.Waiters.PicksAgain.
 func TestARetryThatIsHeldIsKnownAgainWhateverPicksBefore(t *testing.T) {
 	r := restart(t)
 	r.refuse()

@@ -44,7 +44,7 @@ func TestRoundRobinIsExactWhenManyPickAtOnce(t *testing.T) {
 	for range callers {
 		wg.Go(func() {
 			for range each {
-				_, _ = built.Pick(balancer.PickInfo{})
+				_, _ = built.Pick(anRPC())
 			}
 		})
 	}

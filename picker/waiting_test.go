@@ -1,6 +1,7 @@
 package picker_test
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -19,9 +20,16 @@ func holding() *pool {
 	return p
 }
 
+// anRPC is what gRPC tells of a new one: each has a context of its own, that can be cancelled.
+func anRPC() balancer.PickInfo {
+	ctx, cancel := context.WithCancel(context.Background())
+	context.AfterFunc(ctx, cancel)
+	return balancer.PickInfo{Ctx: ctx}
+}
+
 // one makes an RPC on a new picker, and returns the error of its pick.
 func (p *pool) one() error {
-	_, err := p.build(picker.RoundRobin).Pick(balancer.PickInfo{})
+	_, err := p.build(picker.RoundRobin).Pick(anRPC())
 	return err
 }
 
@@ -59,7 +67,7 @@ func TestAnOutdatedPickerDoesNotMixUpTheCounts(t *testing.T) {
 		p.load(0).Done(ended)
 		p.Waiting = p.Waiters.Renew()
 	}
-	_, err := old.Pick(balancer.PickInfo{})
+	_, err := old.Pick(anRPC())
 	require.NoError(t, err)
 	require.Zero(t, p.Waiters.Waiting())
 
@@ -117,7 +125,7 @@ func TestRacingPicksKeepMaxQueued(t *testing.T) {
 	for range 16 {
 		wg.Go(func() {
 			for range 2000 {
-				res, err := built.Pick(balancer.PickInfo{})
+				res, err := built.Pick(anRPC())
 				if err != nil {
 					continue
 				}
@@ -162,7 +170,7 @@ func TestRPCsQueueInProportionToTheLimits(t *testing.T) {
 	require.Equal(t, []int{0, 30, 90}, []int{p.load(0).InFlight(), p.load(1).InFlight(), p.load(2).InFlight()})
 }
 
-// Guards: CountQueued and CountRefused in pool.queue.
+// Guards: Queue and CountRefused in pool.queue.
 func TestRPCsThatFindEverythingFullAreCounted(t *testing.T) {
 	told := 0
 	p := full(1, 1)
@@ -172,16 +180,16 @@ func TestRPCsThatFindEverythingFullAreCounted(t *testing.T) {
 		_ = p.one()
 	}
 	require.Equal(t, 2, told, "of the first that is queued, and of the first that is refused")
-	queued, refused := p.Waiters.TakeFull()
-	require.Equal(t, []int{2, 3}, []int{queued, refused})
+	held, queued, refused := p.Waiters.TakeFull()
+	require.Equal(t, []int{0, 2, 3}, []int{held, queued, refused})
 	_ = p.one()
 	require.Equal(t, 3, told, "of the first since then")
-	queued, refused = p.Waiters.TakeFull()
+	_, queued, refused = p.Waiters.TakeFull()
 	require.Equal(t, []int{0, 1}, []int{queued, refused})
 
 	p.load(0).SetLimit(100)
 	require.NoError(t, p.one())
-	queued, refused = p.Waiters.TakeFull()
+	_, queued, refused = p.Waiters.TakeFull()
 	require.Zero(t, queued+refused, "it found a place")
 }
 

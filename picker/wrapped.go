@@ -28,7 +28,7 @@ func wrap(b base.PickerBuilder, s load.Input) balancer.Picker {
 }
 
 func (p *wrapped) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
-	if p.Waiters.Retrying() && p.Waiters.IsRetry(info.Ctx) {
+	if p.Waiters.Attentive() && p.Waiters.PicksAgain(info.Ctx) {
 		return p.retry(info)
 	}
 	res, err := p.Picker.Pick(info)
@@ -45,10 +45,11 @@ func (p *wrapped) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 		if res.Done != nil {
 			res.Done(balancer.DoneInfo{})
 		}
-		instead, err := p.pickFrom(0)
+		instead, err := p.pickFrom(0, info)
 		instead.Metadata = res.Metadata
 		return instead, err
 	}
+	p.Waiters.Placed(info.Ctx)
 	if theirs := res.Done; theirs != nil {
 		res.Done = func(info balancer.DoneInfo) {
 			theirs(info)

@@ -53,12 +53,12 @@ func TestAForeignPickIsCountedUntilItsEnd(t *testing.T) {
 func TestTheMetadataOfAForeignPickIsKeptWhereAnotherConnectionIsTaken(t *testing.T) {
 	p := newPool(2)
 	f := p.result(nil)
-	res, _ := f.Pick(balancer.PickInfo{})
+	res, _ := f.Pick(anRPC())
 	built := registered(t, p, func(balancer.PickInfo) (balancer.PickResult, error) {
 		return balancer.PickResult{SubConn: res.SubConn, Metadata: metadata.Pairs("key", "value")}, nil
 	})
 	p.load(res.SubConn.(*subConn).id).Drain()
-	other, err := built.Pick(balancer.PickInfo{})
+	other, err := built.Pick(anRPC())
 	require.NoError(t, err)
 	require.NotEqual(t, res.SubConn, other.SubConn)
 	require.Equal(t, []string{"value"}, other.Metadata.Get("key"))
@@ -95,7 +95,7 @@ func TestAForeignPickOfADrainingConnectionWaitsAndItsDoneIsTold(t *testing.T) {
 	var told []balancer.DoneInfo
 	built := registered(t, p, p.result(func(info balancer.DoneInfo) { told = append(told, info) }))
 	p.load(0).Drain()
-	res, err := built.Pick(balancer.PickInfo{})
+	res, err := built.Pick(anRPC())
 	assert.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
 	assert.Nil(t, res.SubConn)
 	assert.Equal(t, []balancer.DoneInfo{{}}, told)
@@ -106,7 +106,7 @@ func TestAForeignPickOfADrainingConnectionNeedsNoDone(t *testing.T) {
 	p := newPool(1)
 	built := registered(t, p, p.result(nil))
 	p.load(0).Drain()
-	_, err := built.Pick(balancer.PickInfo{})
+	_, err := built.Pick(anRPC())
 	require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
 }
 
@@ -145,7 +145,7 @@ func TestAForeignErrorPassesThrough(t *testing.T) {
 	theirs := errors.New("no")
 	_, err := registered(t, newPool(1), func(balancer.PickInfo) (balancer.PickResult, error) {
 		return balancer.PickResult{}, theirs
-	}).Pick(balancer.PickInfo{})
+	}).Pick(anRPC())
 	require.Same(t, theirs, err)
 }
 
@@ -182,6 +182,6 @@ func TestEachNameHasItsPicker(t *testing.T) {
 func TestANameRegisteredTwiceMeansTheLater(t *testing.T) {
 	p := newPool(1)
 	picker.Register(t.Name(), foreign(nil))
-	_, err := registered(t, p, p.result(nil)).Pick(balancer.PickInfo{})
+	_, err := registered(t, p, p.result(nil)).Pick(anRPC())
 	require.NoError(t, err)
 }

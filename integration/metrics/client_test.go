@@ -59,6 +59,24 @@ func dial(t *testing.T, opts ...grpc.DialOption) client {
 	return c
 }
 
+// another is a second channel to the same target and server, with the same provider.
+func (c client) another(t *testing.T, settings string) client {
+	other := c
+	r := manual.NewBuilderWithScheme("test")
+	r.InitialState(addresses("a:1"))
+	metrics := opentelemetry.DialOption(opentelemetry.Options{MetricsOptions: opentelemetry.MetricsOptions{
+		MeterProvider: c.provider,
+		Metrics:       opentelemetry.DefaultMetrics().Join(subpool.Metrics()),
+	}})
+	var err error
+	other.ClientConn, err = grpc.NewClient("test:///", c.DialOptions(harness.Policy(settings), metrics, grpc.WithResolvers(r))...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = other.Close() })
+	other.Connect()
+	synctest.Wait()
+	return other
+}
+
 func addresses(addrs ...string) (s resolver.State) {
 	for _, a := range addrs {
 		s.Addresses = append(s.Addresses, resolver.Address{Addr: a})

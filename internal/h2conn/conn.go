@@ -46,6 +46,7 @@ type Conn struct {
 	goAway     atomic.Pointer[GoAway] // the last one
 	onGoAway   atomic.Pointer[func(GoAway)]
 	closed     atomic.Bool
+	cause      atomic.Pointer[string]     // why it was closed by force; nil if it was not, or nobody would ask
 	closeTimer atomic.Pointer[time.Timer] // of ForceCloseAfter; nil before
 }
 
@@ -79,16 +80,20 @@ func (c *Conn) GoAway() *GoAway { return c.goAway.Load() }
 func (c *Conn) Closed() bool { return c.closed.Load() }
 
 // ForceClose closes the connection without sending anything. It is the raw one that is
-// closed, for TLS would first try to send close_notify. gRPC then finds it broken.
+// closed, for TLS would first try to send close_notify. gRPC then finds it broken, and quotes
+// the cause in the errors of RPCs that are cut; empty stands for the system's own.
 // Where gRPC gave the connection up during its handshake, Close of c is not called.
-func (c *Conn) ForceClose() {
+func (c *Conn) ForceClose(cause string) {
+	if cause != "" {
+		c.cause.CompareAndSwap(nil, &cause)
+	}
 	_ = c.raw.Close()
 	c.closed.Store(true)
 }
 
 // ForceCloseAfter calls ForceClose if the connection is still open after d.
 func (c *Conn) ForceCloseAfter(d time.Duration) {
-	t := time.AfterFunc(d, c.ForceClose)
+	t := time.AfterFunc(d, func() { c.ForceClose("") })
 	if !c.closeTimer.CompareAndSwap(nil, t) || c.Closed() {
 		t.Stop()
 	}
@@ -108,8 +113,25 @@ func (c *Conn) Close() error {
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.observe(p[:n])
-	return n, err
+	return n, c.explained(err)
 }
+
+// explained returns the error of a read with its cause, where that is ForceClose.
+func (c *Conn) explained(err error) error {
+	if cause := c.cause.Load(); err != nil && cause != nil {
+		return forced{*cause, err}
+	}
+	return err
+}
+
+// forced is the error of a read from a connection that was closed by force.
+type forced struct {
+	cause string
+	error // of the read
+}
+
+func (f forced) Error() string { return f.cause }
+func (f forced) Unwrap() error { return f.error }
 
 // observe follows the frames in p, the bytes that were read last.
 func (c *Conn) observe(p []byte) {

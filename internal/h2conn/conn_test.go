@@ -172,7 +172,7 @@ func TestAConnectionThatWasClosedByForceIsClosedThoughCloseIsNotCalled(t *testin
 	a, b := net.Pipe()
 	defer b.Close()
 	c := newConn(a, a, func() {})
-	c.ForceClose()
+	c.ForceClose("")
 	require.True(t, c.Closed())
 }
 

@@ -27,7 +27,7 @@ func (c *readyConn) ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, er
 	if n > 0 {
 		c.observe((*buf)[:n])
 	}
-	return buf, n, err
+	return buf, n, c.explained(err)
 }
 
 // readyReaderOf returns how conn is read that way, nil if it cannot be.

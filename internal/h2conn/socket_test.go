@@ -103,8 +103,10 @@ func TestAForceCloseEndsAReadThatWaits(t *testing.T) {
 			ended <- err
 		}()
 		time.Sleep(10 * time.Millisecond) // so that it waits; it ends the same if it does not yet
-		w.(interface{ ForceClose() }).ForceClose()
-		require.ErrorIs(t, <-ended, net.ErrClosed)
+		w.(interface{ ForceClose(cause string) }).ForceClose("late")
+		err := <-ended
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.EqualError(t, err, "late")
 	}
 }
 

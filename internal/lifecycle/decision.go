@@ -20,10 +20,11 @@ const (
 	Lost                      // a connection ended
 	Suspected                 // a connection answers nothing, or fails more than its siblings
 	LimitChanged              // the server allows another number of streams
+	Capped                    // the demand calls for more than maxSize, or does not any more
 )
 
 func (k Kind) String() string {
-	return [...]string{"grew", "shrank", "opened", "failed", "attempt_failed", "renewed", "retired", "lost", "suspected", "limit"}[k]
+	return [...]string{"grew", "shrank", "opened", "failed", "attempt_failed", "renewed", "retired", "lost", "suspected", "limit", "capped"}[k]
 }
 
 // A Decision is what an endpoint decided or was told, for metrics, log and snapshot.
@@ -54,10 +55,7 @@ func (e *Endpoint) decideSize(last, size, base int) {
 }
 
 func (e *Endpoint) sizeReason(last, size, base int) string {
-	peak, limit := e.demand.window.peak(), fmt.Sprint("limit ", e.streamLimit.perConnection)
-	if e.streamLimit.perConnection > e.settings.TargetStreams {
-		limit = fmt.Sprint("targetStreams ", e.settings.TargetStreams)
-	}
+	peak, limit := e.demand.window.peak(), e.perSubchannel()
 	when := ""
 	if e.demand.now < peak {
 		when = " of late"
@@ -75,6 +73,14 @@ func (e *Endpoint) sizeReason(last, size, base int) string {
 		return fmt.Sprint("unused for ", e.settings.IdleTimeout)
 	}
 	return fmt.Sprintf("at most %d in flight in the last %v, %s", peak, e.settings.IdleTimeout, limit)
+}
+
+// perSubchannel names what bounds the RPCs of one subchannel.
+func (e *Endpoint) perSubchannel() string {
+	if e.streamLimit.perConnection > e.settings.TargetStreams {
+		return fmt.Sprint("targetStreams ", e.settings.TargetStreams)
+	}
+	return fmt.Sprint("limit ", e.streamLimit.perConnection)
 }
 
 // decideRetired says why s drains.

@@ -24,6 +24,7 @@ func TestWhatAnEndpointDecidesItSaysInWords(t *testing.T) {
 	s.settle()
 	require.Equal(t, []string{
 		"grew 5→8: 330 in flight, 66 per subchannel, limit 50",
+		"demand calls for 9 subchannels, maxSize is 8: 330 in flight, limit 50",
 		"MAX_CONCURRENT_STREAMS: unlimited→50",
 	}, s.words())
 	s.all(Connecting, func(sub *Subchannel) { s.rise(sub); s.allow(sub, 50) })
@@ -33,8 +34,9 @@ func TestWhatAnEndpointDecidesItSaysInWords(t *testing.T) {
 	}
 	said := s.words()
 	require.Equal(t, "shrank 8→3: at most 120 in flight in the last 16s, limit 50", said[0])
-	require.Len(t, said, 1+5)
-	require.Regexp(t, `^subchannel \d leaves: shrink, connected for 1[78]s, last used 1[78]s ago$`, said[1])
+	require.Equal(t, "demand calls for no more than maxSize 8 any more", said[1])
+	require.Len(t, said, 2+5)
+	require.Regexp(t, `^subchannel \d leaves: shrink, connected for 1[78]s, last used 1[78]s ago$`, said[2])
 
 	require.True(t, s.ignored(s.subchannels[0]))
 	s.settle()

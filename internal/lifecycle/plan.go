@@ -76,6 +76,7 @@ func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 	e.findOutlier()
 	size := e.Size()
 	base := e.resize(size)
+	e.tellMissing()
 	e.markRefreshIdle()
 	e.closeDrained()
 	e.retireSurplus()

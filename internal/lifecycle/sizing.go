@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -21,6 +22,7 @@ type sizing struct {
 	active   bool   // RPCs were sent of late, here or to another endpoint of the channel
 	previous window // sizes that other settings called for
 	last     int    // the size of the last plan
+	capped   bool   // the demand calls for more than maxSize, as was told
 	shrinkBy int    // subchannels that leave for the endpoint shrinks, in this plan
 	surplus  Reason // why they do
 }
@@ -28,11 +30,16 @@ type sizing struct {
 // sizeFor returns how many subchannels demand RPCs in flight call for. limit is the server's
 // own limit of streams per connection; a limit of 0 is no reason to grow.
 func sizeFor(s config.Config, demand, limit int) int {
-	size := min(demand, 1) // one RPC never calls for more
-	if perSubchannel := min(s.TargetStreams, limit); perSubchannel > 0 && demand > 1 {
-		size = int(math.Ceil(headroom * float64(demand) / float64(perSubchannel)))
+	return min(max(unboundedSizeFor(s, demand, limit), s.MinSize), s.MaxSize)
+}
+
+// unboundedSizeFor is sizeFor without minSize and maxSize.
+func unboundedSizeFor(s config.Config, demand, limit int) int {
+	perSubchannel := min(s.TargetStreams, limit)
+	if demand <= 1 || perSubchannel == 0 {
+		return min(demand, 1) // one RPC never calls for more
 	}
-	return min(max(size, s.MinSize), s.MaxSize)
+	return int(math.Ceil(headroom * float64(demand) / float64(perSubchannel)))
 }
 
 // outgrows returns the smallest demand that calls for more than size subchannels, or 0 if
@@ -55,6 +62,30 @@ func (e *Endpoint) Size() int {
 		return 1
 	}
 	return n
+}
+
+// Missing returns how many subchannels more than maxSize the demand calls for.
+func (e *Endpoint) Missing() int {
+	if e.removed {
+		return 0
+	}
+	return max(0, unboundedSizeFor(e.settings, e.demand.window.peak(), e.streamLimit.perConnection)-e.settings.MaxSize)
+}
+
+// tellMissing tells when the demand begins to call for more than maxSize, and when it ends. It
+// is seen when the demand is sampled: nothing is to be done about it.
+func (e *Endpoint) tellMissing() {
+	missing := e.Missing()
+	if e.sizing.capped == (missing > 0) {
+		return
+	}
+	e.sizing.capped = missing > 0
+	if missing > 0 {
+		e.decide(Decision{Kind: Capped, Text: fmt.Sprintf("demand calls for %d subchannels, maxSize is %d: %d in flight, %s",
+			e.settings.MaxSize+missing, e.settings.MaxSize, e.demand.window.peak(), e.perSubchannel())})
+	} else if !e.removed {
+		e.decide(Decision{Kind: Capped, Text: fmt.Sprintf("demand calls for no more than maxSize %d any more", e.settings.MaxSize)})
+	}
 }
 
 // calledFor returns the size that the present part of the window calls for.

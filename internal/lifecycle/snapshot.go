@@ -16,6 +16,7 @@ func (e *Endpoint) Snapshot() inspect.Endpoint {
 		MinSize:     e.settings.MinSize,
 		MaxSize:     e.settings.MaxSize,
 		Wanted:      e.Size(),
+		Missing:     e.Missing(),
 		Demand:      e.demand.now,
 		Peak:        e.demand.window.peak(),
 		Limit:       ShownLimit(e.streamLimit.reported),

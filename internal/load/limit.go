@@ -18,6 +18,7 @@ func (l *Load) SetLimit(n int) {
 	n = min(max(n, 0), inFlightMask)
 	l.limit.Store(uint32(n))
 	l.setSlow()
+	l.settleQueue()
 	// Places that are there now: by a higher limit, or because an RPC ended while
 	// the release still knew the old one.
 	if room := n - l.InFlight(); room > 0 {

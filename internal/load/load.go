@@ -58,6 +58,7 @@ type Load struct {
 	served         atomic.Bool
 	goAwayReceived atomic.Bool
 
+	queue        queue
 	waiters      *Waiters
 	goAways      *GoAways
 	signals      *Signals                // those of waiters, without SetSignals
@@ -197,6 +198,7 @@ func (l *Load) release() {
 // takes none, a pick that was held would be cancelled, tell of a place, and pick again
 // without end.
 func (l *Load) releaseSlow(n, starts uint32) {
+	l.settleQueue()
 	switch {
 	case n == drainingBit:
 		call(l.signals.Changed)

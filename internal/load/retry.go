@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 )
 
@@ -66,52 +65,52 @@ func (l *Load) Fresh() bool {
 	return opened == 0 || l.freshIn.Load() == opened
 }
 
-// retries are the RPCs of a pool that a GOAWAY ended.
-type retries struct {
-	// counts holds in its low half the picks to come that are taken for retries, in its high
-	// half the RPCs that are held for a fresh connection; one that was cancelled counts. They
-	// share a word, for each pick looks at it.
-	counts atomic.Uint64
-	// held has the latter, by the channel of their context, which is that of all their picks.
-	held sync.Map
-}
+// oneHeld is what an RPC that is held as a transparent retry adds to Waiters.expected.
+const (
+	oneHeld  = 1 << 32
+	noneHeld = ^uint64(oneHeld - 1) // takes one back
+)
 
-const oneHeld = 1 << 32
+func (w *Waiters) expectRetry() { w.expected.Add(2) }
 
-func (w *Waiters) expectRetry() { w.retries.counts.Add(2) }
-
-// HeldRetries returns how many RPCs are held for a fresh connection, or were and are cancelled.
-func (w *Waiters) HeldRetries() int { return int(w.retries.counts.Load() >> 32) }
+// Attentive reports whether picks must call PicksAgain: RPCs are held, or retries are expected.
+func (w *Waiters) Attentive() bool { return w.waits.n.Load() > 0 || w.expected.Load() > 0 }
 
 // Retrying reports whether picks are taken for transparent retries, or RPCs are held for
 // being some.
-func (w *Waiters) Retrying() bool { return w.retries.counts.Load() > 0 }
+func (w *Waiters) Retrying() bool { return w.expected.Load() > 0 }
+
+// HeldRetries returns how many RPCs are held for a fresh connection.
+func (w *Waiters) HeldRetries() int { return int(w.expected.Load() >> 32) }
 
 // EndRetries makes all RPCs be picked as usual again. A publication must follow, or those
 // that are held stay so.
 func (w *Waiters) EndRetries() {
-	w.retries.counts.Store(0)
-	w.retries.held.Clear()
-}
-
-// IsRetry reports whether the pick with this context is for an RPC that is held as a
-// transparent retry, or is taken for one. It counts that once: the picker must find a fresh
-// connection, or call HoldRetry.
-func (w *Waiters) IsRetry(ctx context.Context) bool {
-	r := &w.retries
-	if _, held := r.held.LoadAndDelete(ctx.Done()); held {
-		r.take(oneHeld)
-		return true
+	w.expected.And(noneHeld)
+	for _, x := range w.waits.byRPC.Range {
+		if x, ok := x.(*wait); ok && x.state.CompareAndSwap(heldAsRetry, held) {
+			w.expected.Add(noneHeld)
+		}
 	}
-	return r.take(1)
 }
 
-// take takes one of a kind from the counts, unless there is none: EndRetries may have come
-// between.
-func (r *retries) take(one uint64) bool {
-	mask := one * (oneHeld - 1)
-	for n := r.counts.Load(); n&mask != 0; n = r.counts.Load() {
-		if r.counts.CompareAndSwap(n, n-one) {
+// PicksAgain says that a pick begins, which may be for an RPC that is held. It reports whether that
+// is held as a transparent retry, or is taken for one. It counts that once: the picker must find
+// a fresh connection, or call HoldRetry.
+func (w *Waiters) PicksAgain(ctx context.Context) (retry bool) {
+	if x := w.waitOf(ctx); x != nil {
+		// It may have given up: over stays.
+		for state := x.state.Load(); state != over && state != picking; state = x.state.Load() {
+			if x.state.CompareAndSwap(state, picking) {
+				w.leave(state)
+				if state == heldAsRetry {
+					return true
+				}
+			}
+		}
+	}
+	for n := w.expected.Load(); uint32(n) != 0; n = w.expected.Load() {
+		if w.expected.CompareAndSwap(n, n-1) {
 			return true
 		}
 	}
@@ -120,7 +119,8 @@ func (r *retries) take(one uint64) bool {
 
 // HoldRetry holds a transparent retry until the next picker, and calls Signals.Demand.
 func (w *Waiters) HoldRetry(ctx context.Context) {
-	w.retries.held.Store(ctx.Done(), true)
-	w.retries.counts.Add(oneHeld)
+	if x, _ := w.begin(ctx); x.state.CompareAndSwap(held, heldAsRetry) {
+		w.expected.Add(oneHeld)
+	}
 	call(w.signals.Demand)
 }

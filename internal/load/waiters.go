@@ -2,7 +2,9 @@ package load
 
 import (
 	"cmp"
+	"context"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/resolver"
@@ -38,9 +40,15 @@ type Conn struct {
 // and the RPCs that wait outside of connections. The zero value tells nothing.
 type Waiters struct {
 	signals Signals
-	retries retries
 
-	queued, refused atomic.Int64 // RPCs, since TakeFull
+	// expected holds in its low half the picks to come that are taken for transparent retries, in
+	// its high half the RPCs that are held for being some. They share a word, for each pick
+	// looks at it.
+	expected atomic.Uint64
+	waits    waits
+
+	held, queued, refused atomic.Int64 // RPCs, since TakeFull
+	waitedFor             atomic.Int64 // nanoseconds, of all RPCs
 
 	waiting atomic.Pointer[Waiting] // of the present picker; nil before Renew
 }
@@ -49,7 +57,9 @@ type Waiters struct {
 type Signals struct {
 	Changed func() // a draining connection may be empty, or places came free that held RPCs may take
 	Demand  func() // a connection reached its high watermark or request limit, or an RPC is held
-	Full    func() // an RPC was queued or refused, the first since TakeFull
+	Full    func() // an RPC was held, queued or refused, the first since TakeFull
+	// Waited is called when an RPC has found a stream, or given up, after it was held or queued.
+	Waited func(time.Duration)
 }
 
 // NewWaiters returns the Waiters of a pool that is told of changes by s.
@@ -70,8 +80,7 @@ func (w *Waiters) Renew() *Waiting {
 	return in
 }
 
-// Waiting returns how many RPCs the present picker holds. It overestimates: that one was
-// cancelled is not seen.
+// Waiting returns how many RPCs the present picker holds, with those that gave up.
 func (w *Waiters) Waiting() int { return int(w.present().held.Load()) }
 
 func (w *Waiters) present() *Waiting { return cmp.Or(w.waiting.Load(), &noWaiting) }
@@ -79,7 +88,8 @@ func (w *Waiters) present() *Waiting { return cmp.Or(w.waiting.Load(), &noWaitin
 var noWaiting Waiting // never written
 
 // Hold counts an RPC that the picker of in holds, and calls Signals.Demand. Then the picker
-// must look for a place again: one that came free before the RPC was counted is not told.
+// must look for a place again, for one that came free before the RPC was counted is not told;
+// and if it finds none, call Wait.
 func (w *Waiters) Hold(in *Waiting) {
 	in.held.Add(1)
 	call(w.signals.Demand)
@@ -87,6 +97,13 @@ func (w *Waiters) Hold(in *Waiting) {
 
 // Unhold takes back a Hold: the RPC found a place after all.
 func (in *Waiting) Unhold() { in.held.Add(-1) }
+
+// Wait says that an RPC is held. Only the first time it is counted.
+func (w *Waiters) Wait(ctx context.Context) {
+	if _, begins := w.begin(ctx); begins {
+		w.count(&w.held)
+	}
+}
 
 // free counts places that came free, and tells the policy of the first one and when they
 // are enough.
@@ -115,9 +132,6 @@ func (w *Waiters) Freed() (some, many bool) {
 // gRFC A105).
 func enough(held int64) int64 { return max(1, held/8) }
 
-// CountQueued counts an RPC that found every connection full, and was queued in one.
-func (w *Waiters) CountQueued() { w.count(&w.queued) }
-
 // CountRefused counts an RPC that found every connection full, and failed for it.
 func (w *Waiters) CountRefused() { w.count(&w.refused) }
 
@@ -127,10 +141,10 @@ func (w *Waiters) count(rpcs *atomic.Int64) {
 	}
 }
 
-// TakeFull returns how many RPCs were queued in a connection that is full, and how many were
-// refused, since it was last called.
-func (w *Waiters) TakeFull() (queued, refused int) {
-	return int(w.queued.Swap(0)), int(w.refused.Swap(0))
+// TakeFull returns how many RPCs were held, queued in a connection that is full, and refused,
+// since it was last called.
+func (w *Waiters) TakeFull() (held, queued, refused int) {
+	return int(w.held.Swap(0)), int(w.queued.Swap(0)), int(w.refused.Swap(0))
 }
 
 func call(f func()) {

@@ -27,5 +27,5 @@ func ExampleParseQuery() {
 	fmt.Println(err)
 	// Output:
 	// 8 8 10m0s [maxLifetime size] <nil>
-	// subpool: "sise": unknown setting, must be one of size, minSize, maxSize, targetStreams, picker, idleTimeout, maxLifetime, lifetimeJitter, drainTimeout, maxPending, unresponsiveTimeout, outlierInterval, resolveInterval
+	// subpool: "sise": unknown setting, must be one of size, minSize, maxSize, targetStreams, picker, idleTimeout, maxLifetime, lifetimeJitter, drainTimeout, maxPending, unresponsiveTimeout, outlierInterval, resolveInterval, name
 }

@@ -1,0 +1,161 @@
+package load
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// An RPC waits where every connection is full: a picker holds it until a place comes free or a
+// connection comes, or it is queued in a connection until that has a stream for it. What it
+// waited is told when that is over. Of one that is held it is exact. One that is queued gRPC
+// gives a stream without a word, so the first to come is taken for the first to get one, as
+// in gRPC: the sum is exact, and so is each wait while none gives up.
+
+// waits are the RPCs of a pool that are held. Only these pay for it.
+type waits struct {
+	n     atomic.Int64 // waits in byRPC
+	held  atomic.Int64 // of these RPCs, but for those that pick again just now
+	byRPC sync.Map     // *wait by the channel of the context, which is that of all picks of an RPC
+}
+
+// A wait is that of one RPC.
+type wait struct {
+	since time.Time
+	state atomic.Int32
+	// stop ends the watch of the context. It is for the picks of the RPC, which come one after
+	// the other.
+	stop func() bool
+}
+
+// The states of a wait. None follows over.
+const (
+	held        int32 = iota // counted in waits.held
+	heldAsRetry              // as a transparent retry: there, and in Waiters.expected
+	picking                  // it picks again
+	over
+)
+
+// begin returns the wait of an RPC, and whether it begins now. It lasts until end, or until the
+// RPC gives up.
+func (w *Waiters) begin(ctx context.Context) (x *wait, begins bool) {
+	if x := w.waitOf(ctx); x != nil {
+		if x.state.CompareAndSwap(picking, held) {
+			w.waits.held.Add(1)
+		}
+		return x, false
+	}
+	x = &wait{since: time.Now()}
+	w.waits.byRPC.Store(ctx.Done(), x)
+	w.waits.n.Add(1)
+	w.waits.held.Add(1)
+	x.stop = context.AfterFunc(ctx, func() {
+		if w.remove(ctx) != nil {
+			w.waited(time.Since(x.since))
+		}
+	})
+	return x, true
+}
+
+func (w *Waiters) waitOf(ctx context.Context) *wait {
+	x, _ := w.waits.byRPC.Load(ctx.Done())
+	found, _ := x.(*wait)
+	return found
+}
+
+// remove returns the wait of an RPC that ends, nil if it was not held, or gives up just now.
+func (w *Waiters) remove(ctx context.Context) *wait {
+	x, ok := w.waits.byRPC.LoadAndDelete(ctx.Done())
+	if !ok {
+		return nil
+	}
+	found, _ := x.(*wait)
+	w.waits.n.Add(-1)
+	w.leave(found.state.Swap(over))
+	return found
+}
+
+// leave takes a wait that had this state from the counts.
+func (w *Waiters) leave(state int32) {
+	if state == held || state == heldAsRetry {
+		w.waits.held.Add(-1)
+	}
+	if state == heldAsRetry {
+		w.expected.Add(noneHeld)
+	}
+}
+
+// Held returns how many RPCs are held. One that picks again is not among them, so that it is
+// never counted twice, if those in flight are counted first.
+func (w *Waiters) Held() int { return int(w.waits.held.Load()) }
+
+// Placed says that an RPC that may have been held found a place. Where none is held that costs
+// one read.
+func (w *Waiters) Placed(ctx context.Context) {
+	if w.waits.n.Load() > 0 {
+		w.placed(ctx)
+	}
+}
+
+func (w *Waiters) placed(ctx context.Context) {
+	if x := w.remove(ctx); x != nil {
+		x.stop()
+		w.waited(time.Since(x.since))
+	}
+}
+
+// requeued says that an RPC is queued in a connection, and returns since when it waits: if it
+// was held, since then.
+func (w *Waiters) requeued(ctx context.Context) time.Time {
+	if x := w.remove(ctx); x != nil {
+		x.stop()
+		return x.since
+	}
+	return time.Now()
+}
+
+func (w *Waiters) waited(d time.Duration) {
+	w.waitedFor.Add(int64(d))
+	if w.signals.Waited != nil {
+		w.signals.Waited(d)
+	}
+}
+
+// WaitedFor returns how long all RPCs have waited together whose wait is over.
+func (w *Waiters) WaitedFor() time.Duration { return time.Duration(w.waitedFor.Load()) }
+
+// queue is the RPCs that wait for a stream in one connection.
+type queue struct {
+	n     atomic.Int32 // len(since), for those that need not lock
+	mu    sync.Mutex   // never held across a call
+	since []time.Time  // of each, the first to come first
+}
+
+// Queue counts an RPC that was reserved by ReserveQueued, and waits.
+func (l *Load) Queue(ctx context.Context) {
+	since := l.waiters.requeued(ctx)
+	l.waiters.count(&l.waiters.queued)
+	l.queue.mu.Lock()
+	l.queue.since = append(l.queue.since, since)
+	l.queue.n.Store(int32(len(l.queue.since)))
+	l.queue.mu.Unlock()
+	l.settleQueue()
+}
+
+// settleQueue ends the waits of as many RPCs as are queued no more. That may be too late, never
+// wrong: it compares numbers, and counts no events.
+func (l *Load) settleQueue() {
+	if l.queue.n.Load() == 0 {
+		return
+	}
+	l.queue.mu.Lock()
+	over := max(0, len(l.queue.since)-l.Queued())
+	ended := l.queue.since[:over:over]
+	l.queue.since = l.queue.since[over:]
+	l.queue.n.Store(int32(len(l.queue.since)))
+	l.queue.mu.Unlock()
+	for _, since := range ended {
+		l.waiters.waited(time.Since(since))
+	}
+}
