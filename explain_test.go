@@ -39,7 +39,7 @@ func ExampleExplain() {
 	// drainTimeout         "0s"               default
 	// maxPending           none               default
 	// unresponsiveTimeout  "0s"               default
-	// outlierInterval      "0s"               default
+	// outlierInterval      "10s"              default
 	// resolveInterval      "0s"               default
 	// name                 none               default
 	// 8000 connections, never more than 17000
@@ -74,7 +74,7 @@ func TestExplainTellsWhereASettingCameFrom(t *testing.T) {
 		{subpool.DefaultConfig().ServiceConfig(), map[string]string{
 			"minSize": "1 given", "maxSize": "4 given", "targetStreams": "100 given", "picker": `"least_in_flight" given`,
 			"idleTimeout": `"4m0s" given`, "maxLifetime": `"1h0m0s" given`, "lifetimeJitter": "0.25 given",
-			"drainTimeout": `"0s" given`, "unresponsiveTimeout": `"0s" given`, "outlierInterval": `"0s" given`, "resolveInterval": `"0s" given`,
+			"drainTimeout": `"0s" given`, "unresponsiveTimeout": `"0s" given`, "outlierInterval": `"10s" given`, "resolveInterval": `"0s" given`,
 		}},
 	} {
 		e, err := subpool.Explain(tt.input)

@@ -31,9 +31,9 @@ import (
 //	DrainTimeout         0s               not be negative          how long a retired connection keeps its RPCs
 //	MaxPending           2147483647       be 0 to 2147483647       RPCs that may wait for a stream; the most is no limit
 //	UnresponsiveTimeout  0s               not be negative          time without an answer before it is replaced
-//	OutlierInterval      0s               be 0s or at least 100ms  time of counting before one that fails more is replaced
+//	OutlierInterval      10s              be 0s or at least 100ms  time of counting before one that fails more is replaced
 //	ResolveInterval      0s               be 0s or at least 100ms  how often the resolver is asked again
-//	Name                                  be at most 64 bytes      what the pool is called beside its target
+//	Name                                  be at most 64 bytes of printable text  what the pool is called beside its target
 type Config = config.Config
 
 // DefaultConfig returns the settings of an empty JSON object.

@@ -19,7 +19,7 @@ import (
 func TestTheCommentOfConfigListsItsFields(t *testing.T) {
 	source, err := os.ReadFile("subpool.go")
 	require.NoError(t, err)
-	listed := regexp.MustCompile(`(?m)^//\t([A-Z]\w+) +(\S+)  +(\S.*?)  +\S`).FindAllStringSubmatch(string(source), -1)
+	listed := regexp.MustCompile(`(?m)^//\t([A-Z]\w+) +(\S*)  +(\S.*?)  +\S`).FindAllStringSubmatch(string(source), -1)
 	fields := reflect.VisibleFields(reflect.TypeFor[subpool.Config]())
 	require.Len(t, listed, len(fields))
 	for i, f := range fields {
@@ -33,7 +33,7 @@ func demand(f reflect.StructField) (must string) {
 	bad := []any{-1}
 	switch f.Type {
 	case reflect.TypeFor[string]():
-		bad = []any{""}
+		bad = []any{"", strings.Repeat("x", 65)}
 	case reflect.TypeFor[time.Duration]():
 		bad = append(bad, 1) // the bound above 0, if there is one
 	}

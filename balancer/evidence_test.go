@@ -81,7 +81,7 @@ func TestConnectMakesOneAttemptInTheBackoffAfterFlaps(t *testing.T) {
 	})
 }
 
-// Guards: `demand > 1` in lifecycle's sizeFor. Two in flight call for three.
+// Guards: `demand <= 1` in lifecycle's sizeFor. Two in flight call for three.
 func TestOneRPCCallsForOneConnectionHoweverSmallTheLimit(t *testing.T) {
 	story(t, `{"minSize":1,"maxSize":4,"targetStreams":1}`, harness.Options{Handle: forever}, func(t *testing.T, c client) {
 		c.begin(1)

@@ -63,8 +63,8 @@ type Config struct { //nolint:recvcheck // UnmarshalJSON writes; all else is cal
 	UnresponsiveTimeout time.Duration `json:"unresponsiveTimeout"`
 	// OutlierInterval is how long RPCs are counted before a connection that
 	// fails far more of them than its siblings is replaced, at least
-	// [MinInterval]; 0, the default, is off. It compares the connections of one
-	// address, as outlier detection (gRFC A50) compares addresses.
+	// [MinInterval]; 10 s by default, as in outlier detection (gRFC A50), 0 is off.
+	// It compares the connections of one address, as that compares addresses.
 	OutlierInterval time.Duration `json:"outlierInterval"`
 	// ResolveInterval is how often the resolver is asked for new endpoints,
 	// failure or not, at least [MinInterval]; 0, the default, is off.
@@ -86,6 +86,8 @@ func Default() Config {
 		MaxLifetime:    time.Hour,
 		LifetimeJitter: 0.25,
 		MaxPending:     NoPendingLimit,
+
+		OutlierInterval: 10 * time.Second,
 	}
 }
 

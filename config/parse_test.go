@@ -36,6 +36,7 @@ func TestAnEmptyObjectIsTheDefaults(t *testing.T) {
 		IdleTimeout:         4 * time.Minute,
 		MaxLifetime:         time.Hour,
 		LifetimeJitter:      0.25,
+		OutlierInterval:     10 * time.Second,
 		DrainTimeout:        0,
 		MaxPending:          2147483647,
 		UnresponsiveTimeout: 0,
@@ -63,7 +64,7 @@ var given = []struct {
 	{"drainTimeout", `"1.5s"`, func(c *config.Config) { c.DrainTimeout = 1500 * time.Millisecond }},
 	{"maxPending", `0`, func(c *config.Config) { c.MaxPending = 0 }},
 	{"unresponsiveTimeout", `"20s"`, func(c *config.Config) { c.UnresponsiveTimeout = 20 * time.Second }},
-	{"outlierInterval", `"10s"`, func(c *config.Config) { c.OutlierInterval = 10 * time.Second }},
+	{"outlierInterval", `"1m"`, func(c *config.Config) { c.OutlierInterval = time.Minute }},
 	{"name", `"reports"`, func(c *config.Config) { c.Name = "reports" }},
 	{"resolveInterval", `"1m"`, func(c *config.Config) { c.ResolveInterval = time.Minute }},
 }

@@ -102,7 +102,7 @@ func TestTheDefaultsAreWrittenOut(t *testing.T) {
 	//nolint:testifylint // the order counts
 	require.Equal(t, `{"minSize":1,"maxSize":4,"targetStreams":100,"picker":"least_in_flight",`+
 		`"idleTimeout":"4m0s","maxLifetime":"1h0m0s","lifetimeJitter":0.25,"drainTimeout":"0s",`+
-		`"unresponsiveTimeout":"0s","outlierInterval":"0s","resolveInterval":"0s"}`, string(js))
+		`"unresponsiveTimeout":"0s","outlierInterval":"10s","resolveInterval":"0s"}`, string(js))
 }
 
 // "No limit" has no number that a user would know.
