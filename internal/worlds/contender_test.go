@@ -18,6 +18,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
+
+	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
 // A contender plays a world: it is one or several channels, taken in turn.
@@ -26,6 +28,7 @@ type contender struct {
 	policy   string // in JSON
 	channels int
 	spoils   grpc.UnaryClientInterceptor // what it does to its RPCs: to judge the judge
+	recorder *harness.Recorder           // nil if its metrics are not looked at
 }
 
 // plain is as many channels as a user of gRPC would have without a pool.
@@ -167,6 +170,9 @@ func (p *play) options(c contender) []grpc.DialOption {
 	}
 	if p.world.Keepalive > 0 {
 		opts = append(opts, grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: p.world.Keepalive, Timeout: p.world.Keepalive / 2}))
+	}
+	if c.recorder != nil {
+		opts = append(opts, grpc.WithStatsHandler(c.recorder))
 	}
 	if c.spoils != nil {
 		opts = append(opts, grpc.WithUnaryInterceptor(c.spoils))
