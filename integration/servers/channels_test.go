@@ -3,6 +3,7 @@ package servers
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,7 +14,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop/grpc_testing"
-	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
 	_ "github.com/grpc-subpool/subpool"
@@ -30,31 +30,33 @@ type client struct {
 	repeated atomic.Int32 // attempts that gRPC made because the one before was refused
 	lost     atomic.Int32 // those of them that failed, too
 
-	mu     sync.Mutex
-	made   int
-	failed int
-	codes  map[codes.Code]int
-	errors map[string]int
+	mu      sync.Mutex
+	made    int
+	failed  int
+	codes   map[codes.Code]int
+	errors  map[string]int
+	streams streams // that were open
 }
 
 // openPlain opens n channels without a policy.
-func openPlain(t *testing.T, addr string, n int) *client {
-	return open(t, fmt.Sprintf("plain × %d", n), addr, "{}", n, n)
+func openPlain(t *testing.T, addr string, n int, opts ...grpc.DialOption) *client {
+	return open(t, fmt.Sprintf("plain × %d", n), addr, "{}", n, n, opts...)
 }
 
-func openPool(t *testing.T, addr string, size int) *client {
-	return open(t, fmt.Sprintf("pool of %d", size), addr, harness.Policy(fmt.Sprintf(`{"size":%d}`, size)), 1, size)
+func openPool(t *testing.T, addr string, size int, opts ...grpc.DialOption) *client {
+	return open(t, fmt.Sprintf("pool of %d", size), addr, harness.Policy(fmt.Sprintf(`{"size":%d}`, size)), 1, size, opts...)
 }
 
-// open opens channels that serve.
-func open(t *testing.T, name, addr, serviceConfig string, channels, size int) *client {
+// open opens channels that serve, in plaintext unless opts say otherwise.
+func open(t *testing.T, name, addr, serviceConfig string, channels, size int, opts ...grpc.DialOption) *client {
 	t.Helper()
 	c := &client{name: name, size: size, codes: make(map[codes.Code]int), errors: make(map[string]int)}
 	for n := range channels {
-		cc, err := grpc.NewClient("passthrough:///"+addr,
+		cc, err := grpc.NewClient("passthrough:///"+addr, append([]grpc.DialOption{
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithDefaultServiceConfig(serviceConfig),
-			grpc.WithStatsHandler(watch{c}))
+			grpc.WithStatsHandler(watch{c}),
+		}, opts...)...)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = cc.Close() })
 		c.channels = append(c.channels, grpc_testing.NewTestServiceClient(cc))
@@ -74,18 +76,31 @@ func (c *client) call(n int, opts ...grpc.CallOption) error {
 	return err
 }
 
-// play makes so many RPCs on each client, at the same rate and whether earlier ones have
-// ended or not, and returns when all have.
-func play(interval time.Duration, rpcs int, clients ...*client) {
-	var rpcsUnderWay sync.WaitGroup
-	begin := time.Now()
-	for n := range rpcs {
-		time.Sleep(time.Until(begin.Add(interval * time.Duration(n))))
+// A load is RPCs that begin whether earlier ones have ended or not: one in each interval,
+// and at random up to jitter late.
+type load struct {
+	interval, jitter time.Duration
+	rpcs             int
+}
+
+// play makes the RPCs on each client, at the same times, and returns when all have ended.
+// Meanwhile it calls disturb so many times, at even distances.
+func (l load) play(times int, disturb func(), clients ...*client) {
+	var underWay sync.WaitGroup
+	begin, chance, late := time.Now(), rand.New(rand.NewPCG(1, 1)), time.Duration(0)
+	for n := range l.rpcs {
+		if l.jitter > 0 {
+			late = time.Duration(chance.Int64N(int64(l.jitter)))
+		}
+		time.Sleep(time.Until(begin.Add(l.interval*time.Duration(n) + late)))
+		if n > 0 && n%(l.rpcs/(times+1)) == 0 && n/(l.rpcs/(times+1)) <= times {
+			underWay.Go(disturb)
+		}
 		for _, c := range clients {
-			rpcsUnderWay.Go(func() { c.count(c.call(n)) })
+			underWay.Go(func() { c.count(c.call(n)) })
 		}
 	}
-	rpcsUnderWay.Wait()
+	underWay.Wait()
 }
 
 func (c *client) count(err error) {
@@ -100,43 +115,10 @@ func (c *client) count(err error) {
 }
 
 func (c *client) String() string {
-	s := fmt.Sprintf("%s: %d of %d failed; %d repeated, of which %d failed; %d connections made",
-		c.name, c.failed, c.made, c.repeated.Load(), c.lost.Load(), c.conns.Load())
+	s := fmt.Sprintf("%s: %d of %d failed; %d repeated, of which %d failed; %d connections made; at most %d RPCs on one, %d on all",
+		c.name, c.failed, c.made, c.repeated.Load(), c.lost.Load(), c.conns.Load(), c.streams.mostOfOne, c.streams.most)
 	if c.failed > 0 {
 		s += fmt.Sprintf("\n\t%v\n\t%v", c.codes, c.errors)
 	}
 	return s
-}
-
-// A watch counts what a client's connections and the attempts at its RPCs go through.
-type watch struct{ *client }
-
-// repeats is the context's key to whether an attempt is a repetition.
-type repeats struct{}
-
-func (watch) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
-	return context.WithValue(ctx, repeats{}, new(atomic.Bool))
-}
-
-func (w watch) HandleRPC(ctx context.Context, event stats.RPCStats) {
-	repeats := ctx.Value(repeats{}).(*atomic.Bool)
-	switch event := event.(type) {
-	case *stats.Begin:
-		if event.IsTransparentRetryAttempt {
-			repeats.Store(true)
-			w.repeated.Add(1)
-		}
-	case *stats.End:
-		if repeats.Load() && event.Error != nil {
-			w.lost.Add(1)
-		}
-	}
-}
-
-func (watch) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-
-func (w watch) HandleConn(_ context.Context, event stats.ConnStats) {
-	if _, ok := event.(*stats.ConnBegin); ok {
-		w.conns.Add(1)
-	}
 }

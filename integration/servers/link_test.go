@@ -12,13 +12,18 @@ import (
 
 // A link leads connections to a server that is far away.
 type link struct {
-	server string
+	server dialer
 	delay  time.Duration // each way
 	end    context.Context
 }
 
+// A dialer connects with a server.
+type dialer func() (net.Conn, error)
+
+func tcp(addr string) dialer { return func() (net.Conn, error) { return net.Dial("tcp", addr) } }
+
 // startLink has a link until the test ends, when it closes what is open.
-func startLink(t *testing.T, server string, delay time.Duration) (addr string) {
+func startLink(t *testing.T, server dialer, delay time.Duration) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -45,7 +50,7 @@ func startLink(t *testing.T, server string, delay time.Duration) (addr string) {
 // lead connects a client with the server, until both ways have ended.
 func (k link) lead(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", k.server)
+	server, err := k.server()
 	if err != nil {
 		return
 	}
@@ -85,5 +90,5 @@ func (k link) carry(to, from net.Conn) {
 			_ = from.Close() // what it sends from here on has no receiver
 		}
 	}
-	_ = to.(*net.TCPConn).CloseWrite()
+	_ = to.(interface{ CloseWrite() error }).CloseWrite()
 }

@@ -13,13 +13,13 @@ import (
 // refused RPC once more, and only once; a plain channel does so on a new connection.
 func TestAPoolLosesNoMoreThanAPlainChannelWhereGRPCNodeEndsOldConnections(t *testing.T) {
 	const oneWay, interval, rpcs = 25 * time.Millisecond, time.Second / 300, 12 * 300
-	server, version := startNode(t, `{"grpc.max_connection_age_ms": 3000}`)
-	addr := startLink(t, server, oneWay)
+	server, version := startNode(t, `{"grpc.max_connection_age_ms": 3000}`, 0)
+	addr := startLink(t, tcp(server), oneWay)
 
 	plain := openPlain(t, addr, 1)
 	pools := []*client{openPool(t, addr, 4), openPool(t, addr, 8)}
 	all := append([]*client{plain, openPlain(t, addr, 4), openPlain(t, addr, 8)}, pools...)
-	play(interval, rpcs, all...)
+	load{interval: interval, rpcs: rpcs}.play(0, nil, all...)
 
 	for _, c := range all {
 		t.Log(c)

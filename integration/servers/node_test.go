@@ -15,14 +15,15 @@ import (
 	"github.com/grpc-subpool/subpool/integration/internal/process"
 )
 
-// startNode runs a grpc-node server with these options, in JSON. The version is node's.
-func startNode(t *testing.T, options string) (addr string, version int) {
+// startNode runs a grpc-node server with these options, in JSON, whose answers take so
+// long. The version is node's.
+func startNode(t *testing.T, options string, answer time.Duration) (addr string, version int) {
 	t.Helper()
 	node := process.Find(t, "node", "nodejs")
 	dir := process.Dir(t)
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "node"))))
 	install(t, dir)
-	server := process.Start(t, dir, nil, nil, node, "server.js", options)
+	server := process.Start(t, dir, nil, nil, node, "server.js", options, strconv.FormatInt(answer.Milliseconds(), 10))
 	serves := regexp.MustCompile(`node (\d+).* serves at (.+)\.\n`)
 	require.Eventually(t, func() bool {
 		found := serves.FindStringSubmatch(server.Output(t))

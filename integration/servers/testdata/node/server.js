@@ -1,4 +1,4 @@
-// A server of grpc.testing.TestService: node server.js OPTIONS-OF-GRPC-NODE
+// A server of grpc.testing.TestService: node server.js OPTIONS-OF-GRPC-NODE MILLISECONDS-OF-AN-ANSWER
 const grpc = require('@grpc/grpc-js');
 
 const same = (bytes) => bytes; // an Empty is no bytes at all
@@ -15,7 +15,11 @@ const service = {
 };
 
 const server = new grpc.Server(JSON.parse(process.argv[2]));
-server.addService(service, {EmptyCall: (call, answer) => answer(null, Buffer.alloc(0))});
+const takes = Number(process.argv[3]);
+const empty = (call, answer) => takes > 0
+  ? setTimeout(() => answer(null, Buffer.alloc(0)), takes)
+  : answer(null, Buffer.alloc(0));
+server.addService(service, {EmptyCall: empty});
 server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (err, port) => {
   if (err) throw err;
   console.log(`node ${process.versions.node} serves at 127.0.0.1:${port}.`);
