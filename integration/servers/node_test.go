@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,33 @@ import (
 
 	"github.com/grpc-subpool/subpool/integration/internal/process"
 )
+
+// grpc-node ends a connection at its age with two GOAWAYs, the second right behind the first;
+// one that is idle with a GOAWAY that refuses what it has not seen.
+var node = []scenario{
+	{
+		part: "grpc-node", habit: "max_connection_age_ms 1000", ends: true,
+		start: nodeWith(`{"grpc.max_connection_age_ms": 1000}`, 0),
+		load:  load{interval: time.Second / 200, rpcs: 1000},
+	},
+	{
+		part: "grpc-node", habit: "max_connection_idle_ms 300", ends: true, size: 16,
+		start: nodeWith(`{"grpc.max_connection_idle_ms": 300}`, 0),
+		load:  nearly300,
+	},
+	{
+		part: "grpc-node", habit: "max_concurrent_streams 5", limit: 5,
+		start: nodeWith(`{"grpc.max_concurrent_streams": 5}`, 50*time.Millisecond),
+		load:  load{interval: time.Second / 150, rpcs: 600},
+	},
+}
+
+func nodeWith(options string, answer time.Duration) func(*testing.T) server {
+	return func(t *testing.T) server {
+		addr, version := startNode(t, options, answer)
+		return server{version: fmt.Sprintf("node %d", version), dial: tcp(addr)}
+	}
+}
 
 // startNode runs a grpc-node server with these options, in JSON, whose answers take so
 // long. The version is node's.

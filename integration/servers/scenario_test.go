@@ -42,7 +42,7 @@ var nearly300 = load{interval: 20 * time.Millisecond, jitter: 80 * time.Millisec
 // a server's goodbye.
 const oneWay = 20 * time.Millisecond
 
-func scenarios() []scenario { return slices.Concat(ccore) }
+func scenarios() []scenario { return slices.Concat(node, ccore) }
 
 const tableHead = "| part | scenario | plain channels: failed | pool: failed | plain channels: connections made | pool: connections made |"
 
