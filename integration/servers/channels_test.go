@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -43,15 +44,22 @@ func openPlain(t *testing.T, addr string, n int, opts ...grpc.DialOption) *clien
 	return open(t, fmt.Sprintf("plain × %d", n), addr, "{}", n, n, opts...)
 }
 
-func openPool(t *testing.T, addr string, size int, opts ...grpc.DialOption) *client {
-	return open(t, fmt.Sprintf("pool of %d", size), addr, harness.Policy(fmt.Sprintf(`{"size":%d}`, size)), 1, size, opts...)
+func openPool(t *testing.T, addr string, size int) *client { return openPools(t, addr, 1, size, "") }
+
+// openPools opens n pools of this size, with more settings if there are any: `"name":value,…`.
+func openPools(t *testing.T, addr string, n, size int, settings string, opts ...grpc.DialOption) *client {
+	if settings != "" {
+		settings = "," + settings
+	}
+	policy := harness.Policy(fmt.Sprintf(`{"size":%d%s}`, size, settings))
+	return open(t, fmt.Sprintf("%d × pool of %d", n, size), addr, policy, n, n*size, opts...)
 }
 
 // open opens channels that serve, in plaintext unless opts say otherwise.
 func open(t *testing.T, name, addr, serviceConfig string, channels, size int, opts ...grpc.DialOption) *client {
 	t.Helper()
 	c := &client{name: name, size: size, codes: make(map[codes.Code]int), errors: make(map[string]int)}
-	for n := range channels {
+	for range channels {
 		cc, err := grpc.NewClient("passthrough:///"+addr, append([]grpc.DialOption{
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithDefaultServiceConfig(serviceConfig),
@@ -60,8 +68,13 @@ func open(t *testing.T, name, addr, serviceConfig string, channels, size int, op
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = cc.Close() })
 		c.channels = append(c.channels, grpc_testing.NewTestServiceClient(cc))
-		require.NoError(t, c.call(n, grpc.WaitForReady(true)))
 	}
+	errs, calls := make([]error, channels), sync.WaitGroup{}
+	for n := range channels {
+		calls.Go(func() { errs[n] = c.call(n, grpc.WaitForReady(true)) })
+	}
+	calls.Wait()
+	require.NoError(t, errors.Join(errs...))
 	return c
 }
 

@@ -20,7 +20,8 @@ type link struct {
 // A dialer connects with a server.
 type dialer func() (net.Conn, error)
 
-func tcp(addr string) dialer { return func() (net.Conn, error) { return net.Dial("tcp", addr) } }
+func tcp(addr string) dialer  { return func() (net.Conn, error) { return net.Dial("tcp", addr) } }
+func unix(path string) dialer { return func() (net.Conn, error) { return net.Dial("unix", path) } }
 
 // startLink has a link until the test ends, when it closes what is open.
 func startLink(t *testing.T, server dialer, delay time.Duration) (addr string) {
