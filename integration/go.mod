@@ -3,6 +3,7 @@ module github.com/grpc-subpool/subpool/integration
 go 1.26.0
 
 require (
+	connectrpc.com/connect v1.21.1
 	github.com/GoogleCloudPlatform/grpc-gcp-go/grpcgcp v1.6.0
 	github.com/chromedp/cdproto v0.159.2
 	github.com/chromedp/chromedp v0.23.0

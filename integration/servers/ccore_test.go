@@ -23,9 +23,9 @@ var ccore = []scenario{
 		load:  load{interval: time.Second / 150, rpcs: 750},
 	},
 	{
-		part: "C-core (Python)", habit: "max_connection_idle 300 ms", ends: true, size: 16,
-		start: startPython(`{"grpc.max_connection_idle_ms": 300}`, 0),
-		load:  nearly300,
+		part: "C-core (Python)", habit: "max_connection_idle 600 ms", ends: true, pools: 2, size: 16,
+		start: startPython(`{"grpc.max_connection_idle_ms": 600}`, 0),
+		load:  nearly600,
 	},
 	{
 		part: "C-core (Python)", habit: "max_concurrent_streams 5", limit: 5,

@@ -1,2 +1,3 @@
-// Package servers tests pools against servers of other makers, beside plain channels.
+// Package servers tests pools against servers and proxies of other makers, beside plain
+// channels.
 package servers

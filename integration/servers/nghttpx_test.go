@@ -37,26 +37,23 @@ var nghttpx = []scenario{
 		load:  load{interval: time.Second / 300, rpcs: 1500},
 	},
 	{
-		part: "nghttpx", habit: "frontend-http2-read-timeout 300 ms", ends: true, size: 16,
-		start: nghttpxWith(0, "--frontend-http2-read-timeout=300ms"),
-		load:  nearly300,
+		part: "nghttpx", habit: "frontend-http2-read-timeout 600 ms", ends: true, pools: 2, size: 16,
+		start: nghttpxWith(0, "--frontend-http2-read-timeout=600ms"),
+		load:  nearly600,
 	},
 	{
-		part: "nghttpx", habit: "frontend-http2-read-timeout 600 ms, few RPCs", ends: true, pools: 16,
-		closesAfter: 600 * time.Millisecond,
-		start:       nghttpxWith(0, "--frontend-http2-read-timeout=600ms"),
+		part: "nghttpx", habit: "frontend-http2-read-timeout 1 s, few RPCs", ends: true, pools: 16,
+		closesAfter: time.Second,
+		start:       nghttpxWith(0, "--frontend-http2-read-timeout=1s"),
 		load:        few,
 	},
 	{
-		part: "nghttpx", habit: "the same, and the pool's idleTimeout 400 ms", ends: true, pools: 16,
-		settings: `"idleTimeout":"400ms"`,
-		start:    nghttpxWith(0, "--frontend-http2-read-timeout=600ms"),
+		part: "nghttpx", habit: "the same, and the pool's idleTimeout 500 ms", ends: true, pools: 16,
+		settings: `"idleTimeout":"500ms"`,
+		start:    nghttpxWith(0, "--frontend-http2-read-timeout=1s"),
 		load:     few,
 	},
 }
-
-// few is a load in which each of 64 connections has an RPC every 1.6 seconds.
-var few = load{interval: 25 * time.Millisecond, jitter: 400 * time.Millisecond, rpcs: 240}
 
 // nghttpxWith runs nghttpx with this option before a server whose answers take so long.
 func nghttpxWith(answer time.Duration, options ...string) func(*testing.T) server {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,9 +26,9 @@ var node = []scenario{
 		load:  load{interval: time.Second / 200, rpcs: 1000},
 	},
 	{
-		part: "grpc-node", habit: "max_connection_idle_ms 300", ends: true, size: 16,
-		start: nodeWith(`{"grpc.max_connection_idle_ms": 300}`, 0),
-		load:  nearly300,
+		part: "grpc-node", habit: "max_connection_idle_ms 600", ends: true, pools: 2, size: 16,
+		start: nodeWith(`{"grpc.max_connection_idle_ms": 600}`, 0),
+		load:  nearly600,
 	},
 	{
 		part: "grpc-node", habit: "max_concurrent_streams 5", limit: 5,
@@ -47,34 +48,49 @@ func nodeWith(options string, answer time.Duration) func(*testing.T) server {
 // long. The version is node's.
 func startNode(t *testing.T, options string, answer time.Duration) (addr string, version int) {
 	t.Helper()
-	node := process.Find(t, "node", "nodejs")
-	dir := process.Dir(t)
-	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "node"))))
-	install(t, dir)
-	server := process.Start(t, dir, nil, nil, node, "server.js", options, strconv.FormatInt(answer.Milliseconds(), 10))
-	serves := regexp.MustCompile(`node (\d+).* serves at (.+)\.\n`)
-	require.Eventually(t, func() bool {
-		found := serves.FindStringSubmatch(server.Output(t))
-		if found == nil {
-			return false
-		}
-		version, _ = strconv.Atoi(found[1])
-		addr = found[2]
-		return true
-	}, 20*time.Second, 5*time.Millisecond, "grpc-node does not start")
-	return addr, version
+	node, npm := process.Find(t, "node", "nodejs"), process.Find(t, "npm", "npm")
+	if err := install(npm); err != nil {
+		t.Skipf("npm cannot install grpc-node: %v", err)
+	}
+	p := process.Start(t, nodeDir, nil, nil, node, "server.js", options, strconv.FormatInt(answer.Milliseconds(), 10))
+	found := awaitOutput(t, p, regexp.MustCompile(`node (\d+).* serves at (.+)\.\n`))
+	version, err := strconv.Atoi(found[1])
+	require.NoError(t, err)
+	return found[2], version
 }
 
-// install gets the packages that the lock file in dir names, or skips the test. npm keeps
-// them for the next time.
-func install(t *testing.T, dir string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	npm := exec.CommandContext(ctx, process.Find(t, "npm", "npm"),
-		"ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
-	npm.Dir, npm.WaitDelay = dir, time.Second
-	if out, err := npm.CombinedOutput(); err != nil {
-		t.Skipf("npm cannot install grpc-node: %v\n%s", err, out)
+// nodeDir has the server and, when they are installed, the packages that it needs.
+var nodeDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if nodeDir, err = os.MkdirTemp("", "subpool"); err != nil {
+		panic(err)
 	}
+	code := m.Run()
+	_ = os.RemoveAll(nodeDir)
+	os.Exit(code)
+}
+
+var (
+	installing sync.Once
+	installed  error
+)
+
+// install gets the packages that the lock file names, once. npm keeps them for the next time.
+func install(npm string) error {
+	installing.Do(func() {
+		if installed = os.CopyFS(nodeDir, os.DirFS(filepath.Join("testdata", "node"))); installed != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		command := exec.CommandContext(ctx, npm,
+			"ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
+		command.Dir, command.WaitDelay = nodeDir, time.Second
+		if out, err := command.CombinedOutput(); err != nil {
+			installed = fmt.Errorf("%w\n%s", err, out)
+		}
+	})
+	return installed
 }
