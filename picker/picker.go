@@ -184,11 +184,18 @@ func (p *pool) queued() (n int) {
 	return n
 }
 
-// retry picks for an RPC that is taken for a transparent retry: of the fresh connections that
-// with the least cost.
+// retry picks for an RPC that is taken for a transparent retry: of the fresh connections the
+// youngest, for where a server ends each at some age it is the one to last. A plain channel has
+// no other.
 func (p *pool) retry(info balancer.PickInfo) (balancer.PickResult, error) {
 	for range p.conns { // a racing pick may have been sooner
-		if c := p.leastOf(0, func(c *conn) bool { return c.Fresh() && c.HasRoom() }); c == nil {
+		var youngest *conn
+		for i := range p.conns {
+			if c := &p.conns[i]; c.Fresh() && c.HasRoom() && (youngest == nil || c.YoungerThan(youngest.Load)) {
+				youngest = c
+			}
+		}
+		if c := youngest; c == nil {
 			break
 		} else if c.Reserve() {
 			p.Waiters.Placed(info.Ctx)

@@ -116,6 +116,25 @@ func TestAConnectionMadeAfterTheFirstOfTwoGoAwaysIsFresh(t *testing.T) {
 	require.Equal(t, 1, fresh.InFlight())
 }
 
+// Guards: YoungerThan in pool.retry. A server that ends each connection at some age ends the oldest
+// next, and gRPC does not retry an RPC twice.
+func TestARetryGoesToTheYoungestConnection(t *testing.T) {
+	r := restart(t)
+	older := r.connect()
+	youngest := r.connect()
+	r.publish(youngest, r.old[1], older)
+	for range 3 {
+		r.refuse()
+		require.True(t, r.pick())
+		require.True(t, r.pick(), "two are taken for retries")
+	}
+	require.Equal(t, 6, youngest.InFlight())
+	youngest.SetLimit(6)
+	r.refuse()
+	require.True(t, r.pick())
+	require.Equal(t, 1, older.InFlight(), "the next youngest")
+}
+
 // Guards: load.Waiters.EndRetries.
 func TestThePolicyEndsTheWait(t *testing.T) {
 	r := restart(t)

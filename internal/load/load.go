@@ -58,6 +58,7 @@ type Load struct {
 	served         atomic.Bool
 	goAwayReceived atomic.Bool
 
+	number       uint64 // of the pool's connections, in the order in which they were made
 	queue        queue
 	waiters      *Waiters
 	goAways      *GoAways
@@ -71,6 +72,7 @@ type Load struct {
 // shares g. Nil stands for ones of its own.
 func New(w *Waiters, g *GoAways) *Load {
 	l := &Load{waiters: cmp.Or(w, new(Waiters)), goAways: cmp.Or(g, new(GoAways))}
+	l.number = l.waiters.connections.Add(1)
 	l.signals = &l.waiters.signals
 	l.SetRequestLimit(0)
 	l.limit.Store(inFlightMask)

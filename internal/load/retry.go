@@ -59,6 +59,9 @@ func (l *Load) GoAwayReceived() bool { return l.goAwayReceived.Load() }
 // SetFresh calls the connection fresh in the retry period that opened with this count.
 func (l *Load) SetFresh(opened uint32) { l.freshIn.Store(opened) }
 
+// YoungerThan reports whether the connection was made later than another of its pool.
+func (l *Load) YoungerThan(o *Load) bool { return l.number > o.number }
+
 // Fresh reports whether transparent retries may go to the connection.
 func (l *Load) Fresh() bool {
 	opened := l.goAways.Opened()

@@ -39,7 +39,8 @@ type Conn struct {
 // Waiters are what the connections of one pool share: how they tell the policy of changes,
 // and the RPCs that wait outside of connections. The zero value tells nothing.
 type Waiters struct {
-	signals Signals
+	signals     Signals
+	connections atomic.Uint64 // that were ever made
 
 	// expected holds in its low half the picks to come that are taken for transparent retries, in
 	// its high half the RPCs that are held for being some. They share a word, for each pick
