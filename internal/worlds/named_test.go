@@ -113,6 +113,14 @@ func ages() (all []namedWorld) {
 			Own:     Own{Failures: 1}, // one in a thousand would be five
 		}})
 	}
+	// Retries go to the youngest connection: those that are older are about to be ended, too.
+	for _, ending := range []Ending{Final, TwoStep} {
+		all = append(all, namedWorld{fmt.Sprintf("sixteen connections, %v at the age of 0.4 s", ending), World{
+			Servers: []Server{{Age: 400 * ms, Ending: ending}}, Latency: 20 * ms, Dial: 20 * ms, Setting: size(16),
+			Callers: []Callers{{For: 12 * sec, Loop: 30, Pause: 10 * ms, Takes: 5 * ms}},
+			Own:     Own{Failures: 2}, // 8 in such a play, were it any connection
+		}})
+	}
 	return all
 }
 
