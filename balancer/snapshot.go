@@ -35,8 +35,7 @@ func (p *pool) snapshot() (shown inspect.Pool, connections []shownConnection, ok
 		for j := range shown.Endpoints[i].Subchannels {
 			s := &shown.Endpoints[i].Subchannels[j]
 			if sub := p.endpoints.byID[lifecycle.ID(s.ID)]; sub != nil && sub.conn != nil {
-				s.ChannelzID = channelzID(sub.conn.subConn.sc)
-				connections = append(connections, shownConnection{s, sub.conn.transport})
+				connections = append(connections, shownConnection{s, sub.conn.subConn.sc, sub.conn.transport})
 			}
 		}
 	}
@@ -55,11 +54,13 @@ func channelzID(sc balancer.SubConn) (id int64) {
 // A shownConnection is a connection in a snapshot.
 type shownConnection struct {
 	*inspect.Subchannel
+	subConn   balancer.SubConn
 	transport *h2conn.Conn // may be nil
 }
 
-// show fills in what the connection and the system know.
+// show fills in what gRPC, the connection and the system know.
 func (c shownConnection) show() {
+	c.ChannelzID = channelzID(c.subConn)
 	if c.transport == nil {
 		return
 	}
