@@ -59,7 +59,7 @@ var meant = []difference{
 			}
 			return n * len(w.Servers)
 		},
-		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for",
+		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that",
 	},
 	{
 		name: "flow on",
