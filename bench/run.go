@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/grpc-subpool/subpool/bench/path"
 	"github.com/grpc-subpool/subpool/bench/result"
 	"github.com/grpc-subpool/subpool/bench/workload"
 )
@@ -32,6 +33,10 @@ func (o *options) measure() error {
 	for _, k := range kinds {
 		o.Progress(fmt.Sprintf("\n(%s) %s", k.Key, k.Title), true)
 		w, err := o.Measure(k)
+		if errors.Is(err, path.ErrUnavailable) {
+			o.Progress("left out: "+err.Error(), true)
+			continue
+		}
 		if err != nil {
 			return errors.Join(err, stop())
 		}

@@ -13,10 +13,20 @@ type Link struct {
 	Delay  time.Duration // of every byte
 	Rate   int           // bytes in a second
 	Buffer int           // bytes that may wait for their turn; a writer that has more is held up
+	Shared bool          // all connections have one link, instead of one each
 }
 
-func (k Link) fit(c net.Conn) net.Conn {
-	l := &linkConn{Conn: c, in: newLine(k), out: newLine(k)}
+// Turns say when a byte has its turn, in both directions.
+type turns struct{ in, out turn }
+
+// A turn is when all that waits in one direction has been sent.
+type turn struct {
+	mu   sync.Mutex
+	free time.Time
+}
+
+func (k Link) fit(c net.Conn, t *turns) net.Conn {
+	l := &linkConn{Conn: c, in: newLine(k, &t.in), out: newLine(k, &t.out)}
 	go l.pump()
 	go l.deliver()
 	return l
@@ -90,7 +100,7 @@ func (c *linkConn) Close() (err error) {
 // A line is one direction of a link. Its sender is one goroutine at a time.
 type line struct {
 	link  Link
-	free  time.Time // when all that waits has been sent
+	turn  *turn
 	queue chan packet
 	done  chan struct{}
 	once  sync.Once
@@ -103,9 +113,9 @@ type packet struct {
 
 // newLine returns a line whose queue holds all that the buffer and the delay can, in
 // packets of 1 KiB and more; smaller ones may hold their sender up.
-func newLine(k Link) *line {
+func newLine(k Link, t *turn) *line {
 	inFlight := k.Buffer + int(k.Delay.Seconds()*float64(k.Rate))
-	return &line{link: k, queue: make(chan packet, 64+inFlight>>10), done: make(chan struct{})}
+	return &line{link: k, turn: t, queue: make(chan packet, 64+inFlight>>10), done: make(chan struct{})}
 }
 
 // send puts p on the line, as soon as the buffer has room; false if the line has ended.
@@ -113,21 +123,28 @@ func (l *line) send(p []byte) bool {
 	if len(p) == 0 {
 		return true
 	}
-	now := time.Now()
-	if l.free.Before(now) {
-		l.free = now
-	}
-	l.free = l.free.Add(time.Duration(len(p)) * time.Second / time.Duration(l.link.Rate))
+	sent := l.turn.after(time.Duration(len(p)) * time.Second / time.Duration(l.link.Rate))
 	full := time.Duration(l.link.Buffer) * time.Second / time.Duration(l.link.Rate)
-	if !l.wait(l.free.Add(-full)) {
+	if !l.wait(sent.Add(-full)) {
 		return false
 	}
 	select {
-	case l.queue <- packet{slices.Clone(p), l.free.Add(l.link.Delay)}:
+	case l.queue <- packet{slices.Clone(p), sent.Add(l.link.Delay)}:
 		return true
 	case <-l.done:
 		return false
 	}
+}
+
+// after takes the next turn, of that length, and tells its end.
+func (t *turn) after(d time.Duration) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now := time.Now(); t.free.Before(now) {
+		t.free = now
+	}
+	t.free = t.free.Add(d)
+	return t.free
 }
 
 // receive returns the next packet when it has arrived.

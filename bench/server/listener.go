@@ -12,6 +12,7 @@ type listener struct {
 	net.Listener
 	options  Options
 	accepted atomic.Int64
+	shared   turns // of a link that all connections have
 
 	mu   sync.Mutex
 	open []*darkConn // in the order of their making
@@ -24,7 +25,11 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 	l.accepted.Add(1)
 	if l.options.Link != (Link{}) {
-		c = l.options.Link.fit(c)
+		t := new(turns)
+		if l.options.Link.Shared {
+			t = &l.shared
+		}
+		c = l.options.Link.fit(c, t)
 	}
 	if !l.options.Darkens {
 		return c, nil

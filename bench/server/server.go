@@ -11,6 +11,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/interop/grpc_testing"
+
+	"github.com/grpc-subpool/subpool/bench/path"
 )
 
 // Options say how a server behaves.
@@ -19,6 +21,7 @@ type Options struct {
 	Handler time.Duration // that an EmptyCall takes
 	Link    Link          // between the clients and it
 	Darkens bool          // connections can go dark
+	Path    bool          // it is at the server's end of a path
 }
 
 type service struct {
@@ -32,6 +35,11 @@ func (s *service) EmptyCall(context.Context, *grpc_testing.Empty) (*grpc_testing
 		time.Sleep(s.handler)
 	}
 	return &grpc_testing.Empty{}, nil
+}
+
+// UnaryCall answers with as many bytes as it is asked for.
+func (s *service) UnaryCall(_ context.Context, req *grpc_testing.SimpleRequest) (*grpc_testing.SimpleResponse, error) {
+	return &grpc_testing.SimpleResponse{Payload: &grpc_testing.Payload{Body: make([]byte, req.GetResponseSize())}}, nil
 }
 
 // FullDuplexCall says at once that it runs, and answers each message.
@@ -66,13 +74,20 @@ func (s *service) StreamingOutputCall(req *grpc_testing.StreamingOutputCallReque
 	}
 }
 
+func (o Options) listen() (net.Listener, error) {
+	if !o.Path {
+		return net.Listen("tcp", "127.0.0.1:0")
+	}
+	return (&net.ListenConfig{Control: path.UseCubic}).Listen(context.Background(), "tcp", net.JoinHostPort(path.ServerHost, "0"))
+}
+
 // Role is that of the server's process. Commands are "usage" and "darken".
 func Role(options []byte, in *bufio.Scanner, out *json.Encoder) error {
 	var o Options
 	if err := json.Unmarshal(options, &o); err != nil {
 		return err
 	}
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	inner, err := o.listen()
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 func TestALinkDelaysAndBoundsEachDirection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
-		server := Link{Delay: 20 * time.Millisecond, Rate: 10_000, Buffer: 1000}.fit(far)
+		server := Link{Delay: 20 * time.Millisecond, Rate: 10_000, Buffer: 1000}.fit(far, new(turns))
 		defer server.Close()
 		defer near.Close()
 		for _, way := range []struct{ from, to net.Conn }{{near, server}, {server, near}} {
@@ -42,10 +43,34 @@ func TestALinkDelaysAndBoundsEachDirection(t *testing.T) {
 	})
 }
 
+func TestConnectionsTakeTurnsOnASharedLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := Link{Delay: 20 * time.Millisecond, Rate: 10_000, Buffer: 4000, Shared: true}
+		shared := new(turns)
+		began := time.Now()
+		var arrived [2]time.Duration
+		var clients sync.WaitGroup
+		for i := range arrived {
+			near, far := net.Pipe()
+			server := k.fit(far, shared)
+			defer near.Close()
+			defer server.Close()
+			_, err := server.Write(make([]byte, 1000))
+			require.NoError(t, err)
+			clients.Go(func() {
+				_, _ = io.ReadFull(near, make([]byte, 1000))
+				arrived[i] = time.Since(began)
+			})
+		}
+		clients.Wait()
+		require.Equal(t, [2]time.Duration{120 * time.Millisecond, 220 * time.Millisecond}, arrived)
+	})
+}
+
 func TestAWriterIsHeldUpByAFullBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
-		server := Link{Delay: time.Second, Rate: 10_000, Buffer: 1000}.fit(far)
+		server := Link{Delay: time.Second, Rate: 10_000, Buffer: 1000}.fit(far, new(turns))
 		defer server.Close()
 		defer near.Close()
 		go func() { _, _ = io.Copy(io.Discard, near) }()
@@ -62,7 +87,7 @@ func TestAWriterIsHeldUpByAFullBuffer(t *testing.T) {
 func TestAClosedLinkEndsItsReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
-		server := Link{Delay: time.Second, Rate: 10_000, Buffer: 1000}.fit(far)
+		server := Link{Delay: time.Second, Rate: 10_000, Buffer: 1000}.fit(far, new(turns))
 		go func() { _ = server.Close() }()
 		_, err := server.Read(make([]byte, 1))
 		require.Equal(t, io.EOF, err)

@@ -20,8 +20,8 @@ var impatient = load{callers: 3, pace: 30 * time.Millisecond, deadline: time.Sec
 // dials that lead nowhere end after a second, and not after gRPC's 20.
 var dials = grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: time.Second})
 
-// A Service's rules name a dead node until the cluster has noticed: with Kubernetes' defaults
-// after some 40 s, here after 3. Which connections lead there is chance, so there are four
+// A Service's rules name a dead node until the cluster has noticed: by Kubernetes' defaults
+// after 40 to 50 s, here after 3. Which connections lead there is chance, so there are four
 // channels of each kind, every one with the dead node among its backends.
 func TestANodeThatDiesCostsAPoolLess(t *testing.T) {
 	s := startService(t, 3, 0)
