@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -22,6 +23,7 @@ import (
 //	subpool:///host:port?size=8            resolved by DNS
 //	subpool:///a:443,b:443?size=8          a list, each resolved by DNS
 //	subpool:///unix:///run/svc.sock        any other registered scheme
+//	subpool:///etcd:///svc%3Fkey=k?size=8  with a query of its own
 //	subpool://8.8.8.8/host:port            by this DNS server
 type Target struct {
 	Settings config.Config
@@ -107,7 +109,7 @@ func innerTargets(authority, path string) ([]resolver.Target, error) {
 		if authority != "" {
 			return nil, fmt.Errorf("%q must go into the target that is nested", authority)
 		}
-		inner, err := innerTarget(path)
+		inner, err := innerTarget(ownQuery(path))
 		return []resolver.Target{inner}, err
 	}
 	var all []resolver.Target
@@ -120,6 +122,21 @@ func innerTargets(authority, path string) ([]resolver.Target, error) {
 	}
 	return all, nil
 }
+
+// ownQuery unescapes the question mark that begins the query of a nested target. The
+// resolvers of gRPC read no query: in their targets it is part of a name.
+func ownQuery(nested string) string {
+	switch scheme, _, _ := strings.Cut(nested, ":"); strings.ToLower(scheme) {
+	case "dns", "passthrough", "unix", "unix-abstract":
+		return nested
+	}
+	if at := questionMark.FindStringIndex(nested); at != nil {
+		return nested[:at[0]] + "?" + nested[at[1]:]
+	}
+	return nested
+}
+
+var questionMark = regexp.MustCompile("%3[Ff]")
 
 func innerTarget(s string) (resolver.Target, error) {
 	u, err := url.Parse(s)

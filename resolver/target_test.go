@@ -94,7 +94,7 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"subpool:///svc:443?size=8", "subpool:///dns:///svc:443?minSize=0&maxSize=9", "subpool://8.8.8.8/a:1,b,[::1]:2",
 		"subpool:///unix:///run/x?picker=p%26q", "subpool:unix:a%2Fb", "subpool:///passthrough:///%25%3F%23", "subpool:////a//b://c",
-		"subpool:///[fe80::1%25eth0]:443", "subpool:///passthrough://k:v@h:1/a b?idleTimeout=1h", "subpool:///a\x00b", "subpool:///unix-abstract:?lifetimeJitter=1e-1",
+		"subpool:///[fe80::1%25eth0]:443", "subpool:///passthrough://k:v@h:1/a b?idleTimeout=1h", "subpool:///a\x00b", "subpool:///unix-abstract:?lifetimeJitter=1e-1", "subpool:///registry:///ı%3f%3F?size=2",
 	} {
 		f.Add(seed)
 	}
