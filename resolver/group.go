@@ -116,7 +116,7 @@ func (m *member) UpdateState(s resolver.State) error {
 	}
 	m.err = errNoAddresses
 	// DNS has policies in TXT records, but none that would find addresses.
-	if scheme := m.host.URL.Scheme; scheme != "dns" && s.ServiceConfig != nil && s.ServiceConfig == m.policies {
+	if scheme := m.host.URL.Scheme; scheme != dnsScheme && s.ServiceConfig != nil && s.ServiceConfig == m.policies {
 		err := targetError(g.name, "%q gives no addresses but load-balancing policies of its own; use %q itself", scheme, m.host.URL.String())
 		return g.cc.UpdateState(resolver.State{ServiceConfig: &serviceconfig.ParseResult{Err: err}})
 	}

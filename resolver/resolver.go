@@ -21,6 +21,9 @@ import (
 // Scheme is the scheme of the targets.
 const Scheme = "subpool"
 
+// dnsScheme is the scheme of hosts that a target names without one.
+const dnsScheme = "dns"
+
 var logger = grpclog.Component("subpool")
 
 // NewBuilder returns the builder of the scheme, for resolver.Register.

@@ -127,7 +127,7 @@ func innerTargets(authority, path string) ([]resolver.Target, error) {
 // resolvers of gRPC read no query: in their targets it is part of a name.
 func ownQuery(nested string) string {
 	switch scheme, _, _ := strings.Cut(nested, ":"); strings.ToLower(scheme) {
-	case "dns", "passthrough", "unix", "unix-abstract":
+	case dnsScheme, "passthrough", "unix", "unix-abstract":
 		return nested
 	}
 	if at := questionMark.FindStringIndex(nested); at != nil {
@@ -151,7 +151,7 @@ func innerTarget(s string) (resolver.Target, error) {
 		return resolver.Target{}, fmt.Errorf("no resolver is registered for %q; missing import?", u.Scheme)
 	case strings.HasPrefix(u.Scheme, "unix") && t.Endpoint() == "":
 		return resolver.Target{}, fmt.Errorf("%q names no socket", s)
-	case u.Scheme != "dns":
+	case u.Scheme != dnsScheme:
 		return t, nil
 	}
 	if u.Host != "" {
