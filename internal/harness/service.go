@@ -34,6 +34,15 @@ func (s *Server) Watch(req *grpc_health_v1.HealthCheckRequest, stream grpc_healt
 	return h.Watch(req, stream)
 }
 
+// Check implements the health service.
+func (s *Server) Check(ctx context.Context, req *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
+	p, _ := peer.FromContext(ctx)
+	if h := s.healthOf(Number(p.Addr)); h != nil {
+		return h.Check(ctx, req)
+	}
+	return nil, ctx.Err()
+}
+
 func (s *Server) healthOf(n int) *health.Server {
 	return locked(s, func() *health.Server {
 		if c := s.open[n]; c != nil {

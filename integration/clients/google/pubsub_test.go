@@ -1,0 +1,82 @@
+package google
+
+import (
+	"context"
+	"testing"
+
+	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"cloud.google.com/go/pubsub/v2/pstest"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+
+	_ "github.com/grpc-subpool/subpool"
+	"github.com/grpc-subpool/subpool/internal/harness"
+)
+
+func newPubSub(ctx context.Context, target, pool string) (*pubsub.Client, error) {
+	// docs: pubsub
+	conn, err := grpc.NewClient(target, creds, grpc.WithDefaultServiceConfig(pool))
+	if err != nil {
+		return nil, err
+	}
+	client, err := pubsub.NewClient(ctx, "project", option.WithGRPCConn(conn))
+	// end
+	return client, err
+}
+
+func TestPubSub(t *testing.T) {
+	server := pstest.NewServer()
+	defer server.Close()
+	r := startRelay(t, server.Addr)
+	client, err := newPubSub(t.Context(), "dns:///"+r.address(), pool)
+	require.NoError(t, err)
+	defer client.Close()
+	topic := "projects/project/topics/topic"
+	_, err = client.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: topic})
+	require.NoError(t, err)
+	publisher := client.Publisher("topic")
+	defer publisher.Stop()
+	harness.Renewed(t, r.connections, func(ctx context.Context) error {
+		_, err := publisher.Publish(ctx, &pubsub.Message{Data: []byte("value")}).Get(ctx)
+		return err
+	})
+}
+
+// A subscriber's stream has no end, so that its connection drains for ever; the others are
+// renewed nevertheless.
+func TestASubscriberGetsAllMessagesWhileOtherConnectionsAreRenewed(t *testing.T) {
+	server := pstest.NewServer()
+	defer server.Close()
+	r := startRelay(t, server.Addr)
+	client, err := newPubSub(t.Context(), "dns:///"+r.address(), pool)
+	require.NoError(t, err)
+	defer client.Close()
+	topic, subscription := "projects/project/topics/topic", "projects/project/subscriptions/subscription"
+	_, err = client.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: topic})
+	require.NoError(t, err)
+	_, err = client.SubscriptionAdminClient.CreateSubscription(t.Context(), &pubsubpb.Subscription{Name: subscription, Topic: topic})
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	received := make(chan struct{}, 100)
+	ended := make(chan error)
+	go func() {
+		ended <- client.Subscriber("subscription").Receive(ctx, func(_ context.Context, m *pubsub.Message) {
+			m.Ack()
+			received <- struct{}{}
+		})
+	}()
+	publisher := client.Publisher("topic")
+	defer publisher.Stop()
+	harness.Renewed(t, r.connections, func(ctx context.Context) error {
+		_, err := publisher.Publish(ctx, &pubsub.Message{Data: []byte("value")}).Get(ctx)
+		if err == nil {
+			<-received
+		}
+		return err
+	})
+	cancel()
+	require.NoError(t, <-ended)
+}
