@@ -138,7 +138,7 @@ func TestAResolverWithPoliciesOfItsOwnIsRefused(t *testing.T) {
 
 // DNS has policies in TXT records, and a name may have no address yet.
 //
-// Guards: `scheme != "dns"`.
+// Guards: `scheme != dnsScheme`.
 func TestANameWithoutAddressesIsWaitedFor(t *testing.T) {
 	for _, target := range []string{"subpool:///a?size=3", "subpool:///a,b?size=3"} {
 		story(t, target, func(t *testing.T, c client) {
