@@ -23,6 +23,9 @@ type Block struct {
 // Foreign reports whether b needs modules beside the main one.
 func (b Block) Foreign() bool { return foreign.MatchString(b.Text) }
 
+// Quoted reports whether b is part of a test that runs it.
+func (b Block) Quoted() bool { return b.File == "recipes.md" }
+
 var foreign = regexp.MustCompile(`\b(opentelemetry|option|grpcpool|grpcgcp|pb|byAddress|pool\.(Init|New))\b`)
 
 // Blocks returns what the README and the docs of the repository at root have.
