@@ -82,6 +82,11 @@ func policyOf(input string) (json.RawMessage, error) {
 		isServiceConfig = isServiceConfig || slices.ContainsFunc(serviceConfigFields, func(f string) bool { return strings.EqualFold(f, name) })
 	}
 	if !isServiceConfig {
+		for name := range fields {
+			if strings.EqualFold(name, balancer.Name) {
+				return nil, fmt.Errorf(`subpool: %q stands alone, must be within {"loadBalancingConfig":[{"subpool":{…}}]}`, name)
+			}
+		}
 		return js, nil
 	}
 	if err := json.Unmarshal(js, &service); err != nil {
@@ -92,7 +97,7 @@ func policyOf(input string) (json.RawMessage, error) {
 			return nil, errors.New("subpool: loadBalancingConfig: each entry must name one policy")
 		}
 		for name, settings := range policy {
-			if name == balancer.Name {
+			if strings.EqualFold(name, balancer.Name) { // as gRPC's registry has it
 				return settings, nil
 			}
 			if grpcbalancer.Get(name) != nil {
@@ -100,7 +105,7 @@ func policyOf(input string) (json.RawMessage, error) {
 			}
 		}
 	}
-	if service.LoadBalancingConfig == nil && service.LoadBalancingPolicy == balancer.Name {
+	if service.LoadBalancingConfig == nil && strings.EqualFold(service.LoadBalancingPolicy, balancer.Name) {
 		return json.RawMessage(`{}`), nil
 	}
 	return nil, errors.New("subpool: loadBalancingConfig does not name subpool")

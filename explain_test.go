@@ -99,6 +99,7 @@ func TestExplainRefusesWhatIsNotOurs(t *testing.T) {
 		`{"loadBalancingConfig":{"subpool":{}}}`:                      `subpool: service config: json: cannot unmarshal object into Go struct field .LoadBalancingConfig of type []map[string]json.RawMessage`,
 		`{"loadBalancingPolicy":"round_robin"}`:                       `subpool: loadBalancingConfig does not name subpool`,
 		`{"methodConfig":[]}`:                                         `subpool: loadBalancingConfig does not name subpool`,
+		`{"subpool":{"size":8}}`:                                      `subpool: "subpool" stands alone, must be within {"loadBalancingConfig":[{"subpool":{…}}]}`,
 		`[{"subpool":{"size":8}}]`:                                    `subpool: settings: array, must be a JSON object`,
 		`dns:///svc:443`:                                              `subpool: target "dns:///svc:443": must begin with subpool:///`,
 		"\t{\"size\":8":                                               `subpool: settings: unexpected end of JSON input`,
@@ -166,6 +167,29 @@ func TestAFleetMakesTheDialsThatWereForetold(t *testing.T) {
 				}
 				require.InEpsilon(t, hours*foretold, s.Dials()-8, 0.1)
 			})
+		})
+	}
+}
+
+// What gRPC takes, in whatever case, Explain takes too.
+func TestExplainAgreesWithGRPCOnCase(t *testing.T) {
+	for _, input := range []string{
+		`{"loadbalancingconfig":[{"subpool":{"size":3}}]}`,
+		`{"LOADBALANCINGCONFIG":[{"Subpool":{"size":3}}],"METHODCONFIG":[]}`,
+		`{"loadBalancingConfig":[{"SUBPOOL":{"size":3}},{"round_robin":{}}]}`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := harness.Start(t, harness.Options{})
+			cc := s.NewClient(t, input)
+			cc.Connect()
+			synctest.Wait()
+			pools := subpool.Pools()
+			require.Len(t, pools, 1, "%s", input)
+			snapshot, _ := pools[0].Snapshot()
+			e, err := subpool.Explain(input)
+			require.NoError(t, err)
+			assert.Equal(t, snapshot.Settings, e.Config, "%s", input)
+			assert.Equal(t, 3, e.Config.MinSize, "%s", input)
 		})
 	}
 }
