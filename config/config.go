@@ -94,6 +94,8 @@ func Default() Config {
 // Validate reports the first setting that is out of its bounds.
 func (c Config) Validate() error {
 	switch {
+	case c == (Config{}):
+		return fieldError("maxSize", c.MaxSize, "must be 1 to %d; every setting is zero: start from subpool.DefaultConfig", MaxSubchannels)
 	case len(c.Name) > MaxName || !printable(c.Name):
 		return fieldError("name", strconv.QuoteToASCII(c.Name), "must be at most %d bytes of printable text", MaxName)
 	case c.MinSize < 0 || c.MinSize > MaxSubchannels:

@@ -27,7 +27,7 @@ var outOfBounds = []struct {
 	want   string
 }{
 	{"the zero Config", config.Config{},
-		`subpool: maxSize: 0, must be 1 to 1024`},
+		`subpool: maxSize: 0, must be 1 to 1024; every setting is zero: start from subpool.DefaultConfig`},
 	{"negative maxSize", with(func(c *config.Config) { c.MaxSize = -1 }),
 		`subpool: maxSize: -1, must be 1 to 1024`},
 	{"maxSize above the most", with(func(c *config.Config) { c.MaxSize = 1025 }),
@@ -90,7 +90,7 @@ func TestAConfigOutOfItsBoundsIsNotWritten(t *testing.T) {
 // must find the method on a plain value too and keep the message.
 func TestAConfigOutOfItsBoundsFailsTheWholeServiceConfig(t *testing.T) {
 	_, err := json.Marshal(map[string]any{"subpool": config.Config{}})
-	require.ErrorContains(t, err, "subpool: maxSize: 0, must be 1 to 1024")
+	require.ErrorContains(t, err, "subpool: maxSize: 0, must be 1 to 1024; every setting is zero: start from subpool.DefaultConfig")
 }
 
 func TestTheBoundsThemselvesAreAllowed(t *testing.T) {

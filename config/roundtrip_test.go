@@ -79,7 +79,7 @@ func TestASettingOutOfItsBoundsIsWrittenAsItIs(t *testing.T) {
 		change func(*config.Config)
 		want   string
 	}{
-		{func(c *config.Config) { *c = config.Config{} }, `subpool: maxSize: 0, must be 1 to 1024`},
+		{func(c *config.Config) { *c = config.Config{} }, `subpool: maxSize: 0, must be 1 to 1024; every setting is zero: start from subpool.DefaultConfig`},
 		{func(c *config.Config) { c.LifetimeJitter = math.NaN() }, `subpool: lifetimeJitter: "NaN", must be a number`},
 		{func(c *config.Config) { c.MaxLifetime = -1 }, `subpool: maxLifetime: "-1ns", must not be negative`},
 		{func(c *config.Config) { c.MaxPending = -1 }, `subpool: maxPending: -1, must be 0 to 2147483647`},
