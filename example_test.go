@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -94,6 +95,39 @@ func ExamplePools() {
 	// Output:
 	// READY 3 wanted, at most 4 at a time
 	// grew 0→3: minSize 3
+}
+
+// All connections first, then the streams: else the first connection that is READY has all
+// of them.
+func ExampleWaitReady() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
+	go func() { _ = server.Serve(listener) }()
+	defer server.Stop()
+	cc, err := grpc.NewClient("subpool:///"+listener.Addr().String()+"?size=3",
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer cc.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := subpool.WaitReady(ctx, cc); err != nil {
+		log.Print(err) // how many are READY, and why the last attempt failed
+		return
+	}
+	if _, err := grpc_health_v1.NewHealthClient(cc).Watch(ctx, &grpc_health_v1.HealthCheckRequest{}); err != nil {
+		log.Print(err)
+		return
+	}
+	shown, _ := subpool.Pools()[0].Snapshot()
+	fmt.Println(len(shown.Endpoints[0].Subchannels), "subchannels,", shown.Totals.Opened, "opened")
+	// Output: 3 subchannels, 3 opened
 }
 
 // What `{}` asks for.

@@ -2,11 +2,16 @@ package subpool_test
 
 import (
 	"context"
+	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/grpc-subpool/subpool"
 	"github.com/grpc-subpool/subpool/internal/harness"
@@ -67,4 +72,41 @@ func TestWaitReadyTellsAChannelThatIsClosed(t *testing.T) {
 		require.NoError(t, cc.Close())
 		require.ErrorContains(t, subpool.WaitReady(t.Context(), cc), "the channel is closed")
 	})
+}
+
+// mostStreams opens 64 streams at once on a new pool of eight connections, which are READY a
+// millisecond apart, and returns how many the fullest connection has.
+func mostStreams(t *testing.T, warmUp func(*testing.T, *grpc.ClientConn)) (most int) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		var dials atomic.Int32
+		slowly := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			time.Sleep(20*time.Millisecond + time.Duration(dials.Add(1))*time.Millisecond)
+			return s.Dial(ctx, addr)
+		})
+		cc := s.NewClient(t, harness.Policy(`{"size":8}`), slowly)
+		warmUp(t, cc)
+		var opening sync.WaitGroup
+		for range 64 {
+			opening.Go(func() {
+				_, err := grpc_testing.NewTestServiceClient(cc).FullDuplexCall(t.Context())
+				require.NoError(t, err)
+			})
+		}
+		opening.Wait()
+		time.Sleep(time.Second)
+		shown, _ := subpool.Pools()[0].Snapshot()
+		for _, sub := range shown.Endpoints[0].Subchannels {
+			most = max(most, sub.InFlight)
+		}
+	})
+	return most
+}
+
+// docs/operations.md has both figures.
+func TestWaitReadySpreadsStreamsThatAreOpenedAtOnce(t *testing.T) {
+	require.Equal(t, 64, mostStreams(t, func(*testing.T, *grpc.ClientConn) {}))
+	require.LessOrEqual(t, mostStreams(t, func(t *testing.T, cc *grpc.ClientConn) {
+		require.NoError(t, subpool.WaitReady(t.Context(), cc))
+	}), 12)
 }
