@@ -47,6 +47,7 @@ func TestAnAlertHoldsWhenItShouldAndOnlyThen(t *testing.T) {
 	refused, queued := `subpool_calls_full_total{subpool_outcome="refused",C} `, `subpool_calls_full_total{subpool_outcome="queued",C} `
 	lost, dark := `subpool_connections_retired_total{subpool_reason="lost",C} `, `subpool_connections_retired_total{subpool_reason="unresponsive",C} `
 	shrunk, limit := `subpool_connections_retired_total{subpool_reason="shrink",C} `, `subpool_stream_limit{C} `
+	const missing = `subpool_subchannels_missing{C} `
 	tested := make(map[string]bool)
 	all := expressions(t)
 	for _, c := range []struct {
@@ -75,6 +76,9 @@ func TestAnAlertHoldsWhenItShouldAndOnlyThen(t *testing.T) {
 
 		{"SubpoolCallsQueue", "five a second", []string{queued + "0+300x60"}, true},
 		{"SubpoolCallsQueue", "one in a minute", []string{queued + "0+1x60"}, false},
+
+		{"SubpoolDemandBeyondMaxSize", "two pools", []string{missing + "0x60", strings.ReplaceAll(missing, "C", `instance="other",C`) + "11x60"}, true},
+		{"SubpoolDemandBeyondMaxSize", "no more", []string{missing + "11x50 0x10"}, false},
 
 		{"SubpoolConnectionsLost", "two a minute", []string{lost + "0+2x60"}, true},
 		{"SubpoolConnectionsLost", "one in ten minutes", []string{lost + "0x20 1x10 2x10 3x10 4x10"}, false},

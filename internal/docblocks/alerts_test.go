@@ -42,14 +42,15 @@ func valuesOf(t *testing.T, metric, label string) []string {
 	return regexp.MustCompile("`[a-z_]+`").FindAllString(row, -1)
 }
 
-// An alert whose metric is misspelt never fires, and nothing shows that.
-func TestAlertsAreAboutMetricsThatExist(t *testing.T) {
+// An alert whose metric is misspelt never fires, a panel shows nothing, and both look well.
+func TestAlertsAndTheDashboardAreAboutMetricsThatExist(t *testing.T) {
 	known := make(map[string]*stats.MetricDescriptor)
 	for name := range subpool.Metrics().Metrics() {
 		d := stats.DescriptorForMetric(name)
 		known[exported(d)] = d
 	}
-	rules := read(t, "examples/prometheus/alerts.yml")
+	dashboard := strings.NewReplacer(`\"`, `"`, "_bucket{", "_sum{").Replace(read(t, "examples/prometheus/dashboard.json"))
+	rules := read(t, "examples/prometheus/alerts.yml") + dashboard
 	named := regexp.MustCompile(`\bsubpool_\w+(\{[^}]*\})?`).FindAllString(rules, -1)
 	label := regexp.MustCompile(`(\w+)=~?"([\w|]+)"`)
 	metrics := 0
@@ -68,7 +69,7 @@ func TestAlertsAreAboutMetricsThatExist(t *testing.T) {
 			}
 		}
 	}
-	require.Greater(t, metrics, 8)
+	require.Greater(t, metrics, 30)
 }
 
 func TestEachAlertIsExplained(t *testing.T) {

@@ -20,10 +20,12 @@ var target = "dns:///api.example.com:443"
 var creds = grpc.WithTransportCredentials(insecure.NewCredentials())
 var mux = http.NewServeMux()
 var endpoint grpcresolver.Endpoint
+var cc *grpc.ClientConn
 `,
 	Imports: map[string]string{
 		"grpc":     "google.golang.org/grpc",
 		"insecure": "google.golang.org/grpc/credentials/insecure",
+		"context":  "context",
 		"http":     "net/http",
 		"log":      "log",
 		"fmt":      "fmt",
