@@ -103,7 +103,7 @@ func mostStreams(t *testing.T, warmUp func(*testing.T, *grpc.ClientConn)) (most 
 	return most
 }
 
-// docs/operations.md has both figures.
+// docs/operations.md has the figures of 40 such runs.
 func TestWaitReadySpreadsStreamsThatAreOpenedAtOnce(t *testing.T) {
 	require.Equal(t, 64, mostStreams(t, func(*testing.T, *grpc.ClientConn) {}))
 	require.LessOrEqual(t, mostStreams(t, func(t *testing.T, cc *grpc.ClientConn) {
