@@ -1,5 +1,6 @@
-// Package page shows the pools of this process in a browser: how large they are and
-// why, what each subchannel carries, and what was decided of late.
+// Package page shows the pools of this process in a browser: first what is wrong, and why
+// RPCs wait or fail; then how large each pool is and why, what each subchannel carries, and
+// what was decided of late.
 //
 //	mux.Handle("/debug/subpool/", page.Handler())
 //
@@ -41,6 +42,8 @@ var (
 	style string
 	//go:embed words.js
 	words string
+	//go:embed troubles.js
+	troubles string
 	//go:embed plot.js
 	plot string
 	//go:embed rows.js
@@ -49,7 +52,7 @@ var (
 	script string
 
 	// hashes of what the document has inline: nothing else runs, or styles it.
-	scriptHash = hash(words + plot + rows + script)
+	scriptHash = hash(words + troubles + plot + rows + script)
 	styleHash  = hash(style)
 )
 
@@ -91,7 +94,7 @@ func Handler(options ...Option) http.Handler {
 	}
 	h.document = []byte(strings.NewReplacer(
 		"{{style}}", style,
-		"{{script}}", words+plot+rows+script,
+		"{{script}}", words+troubles+plot+rows+script,
 		"{{recycle}}", strconv.FormatBool(h.mayRecycle),
 	).Replace(document))
 	h.policy = fmt.Sprintf("default-src 'none'; script-src '%s'; style-src '%s'; connect-src 'self'; img-src data:; "+

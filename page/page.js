@@ -3,6 +3,9 @@
 const interval = 1_000; // ms between two looks
 const patience = 10_000; // ms for an answer
 const openAtMost = 3; // pools that are shown whole at first
+const wrongOpenAtMost = 20; // with those that are shown whole because something is wrong with them
+const listedAtMost = 10; // pools above all others, by the worst that is wrong with them
+const calm = 10_000; // ms for which a pool keeps the place that the worst of it gave it
 const base = location.pathname.replace(/^\/+/, "/").replace(/\/?$/, "/"); // a mux may add no slash, or leave two
 const mayRecycle = document.documentElement.dataset.recycle === "true";
 const pools = new Map();
@@ -59,39 +62,52 @@ function createPool(p) {
     new Plot(f.sizePlot, "size", "subchannels"),
     new Plot(f.waitingPlot, "waiting", "RPCs waiting"),
   ];
+  view.root.id = `pool-${p.id}`;
   view.root.open = pools.size < openAtMost;
   view.root.addEventListener("toggle", () => view.root.open && showPool(view));
+  view.root.firstElementChild.addEventListener("click", () => (view.chosen = true));
   if (mayRecycle) offerRecycle(f.recycle, p.id);
   return view;
 }
 
 function updatePool(view, p, now) {
+  view.rates = ratesOf(view.p, p);
   view.p = p;
   view.sum = sumOf(p);
   view.now = now;
   view.history.add(now, { inFlight: view.sum.inFlight, size: view.sum.size, waiting: view.sum.waiting });
   setState(view.f.state, p.state, kindOf(p.state));
   set(view.f.target, p.target);
+  set(view.f.name, p.name ?? "");
+  each(view.f.troubles, p.troubles.length, "span", (span, i) => {
+    set(span, p.troubles[i].text);
+    span.className = p.troubles[i].kind;
+  });
+  openIfWrong(view, p.troubles.length > 0);
   set(view.f.brief, `${count(view.sum.size, "subchannel")} · ${number(view.sum.inFlight)} in flight` +
     (view.sum.waiting ? ` · ${number(view.sum.waiting)} waiting` : ""));
   if (view.root.open) showPool(view);
 }
 
+// openIfWrong opens a pool when something becomes wrong with it, unless the reader has chosen.
+function openIfWrong(view, wrong) {
+  const becomes = wrong && !view.wrong;
+  view.wrong = wrong;
+  if (!becomes || view.chosen || view.root.open) return;
+  view.root.open = [...pools.values()].filter((v) => v.root.open).length < wrongOpenAtMost;
+}
+
 // showPool fills what is seen of an open pool only.
 function showPool({ p, sum, f, now, ...view }) {
-  set(f.error, p.error ? `Last error: ${p.error}` : "");
-  f.error.classList.toggle("bad", p.state === "TRANSIENT_FAILURE");
   set(f.inFlight, number(sum.inFlight));
-  const window = tidy(p.settings.idleTimeout);
-  const { connections, inFlight } = p.lingering ?? { inFlight: 0 };
-  set(f.inFlightNote, `peak ${number(Math.max(sum.peak, sum.inFlight))}${window === "off" ? "" : ` in ${window}`}` +
-    (inFlight ? `, and ${number(inFlight)} on ${count(connections, "connection")} that the server is closing` : ""));
+  set(f.inFlightNote, peakInWords(p, sum));
   set(f.size, number(sum.size));
   set(f.sizeNote, `of ${range(sum.min, sum.max)}, ${number(sum.ready)} ready` +
     (sum.draining ? `, ${number(sum.draining)} draining` : ""));
   set(f.waiting, number(sum.waiting));
   set(f.waitingNote, [[p.held, "for a dial"], [p.queued, "for a stream"]]
     .filter(([n]) => n > 0).map(([n, what]) => `${number(n)} ${what}`).join(", "));
+  showRates(f, sum, view.rates);
   f.waitingPlot.className = sum.waiting ? "alert" : "";
   for (const plot of view.plots) plot.draw(view.history, now);
   sync(f.endpoints, view.endpoints, p.endpoints ?? [], (e) => (e.addresses ?? []).join(), createEndpoint,
@@ -102,6 +118,26 @@ function showPool({ p, sum, f, now, ...view }) {
   pairs(f.totals, totalsOf(p.totals));
   pairs(f.settings, settingsOf(p.settings));
   set(f.since, `pool ${p.id}, made ${between(p.since, p.at)} ago`);
+}
+
+// peakInWords adds no peaks up without saying so: those of several endpoints were at different times.
+function peakInWords(p, sum) {
+  const window = tidy(p.settings.idleTimeout);
+  const { connections, inFlight } = p.lingering ?? { inFlight: 0 };
+  const peak = p.endpoints?.length > 1 ? `peaks of endpoints add up to at most ${number(sum.peak)}`
+    : `peak ${number(Math.max(sum.peak, sum.inFlight))}`;
+  return peak + (window === "off" ? "" : ` in ${window}`) +
+    (inFlight ? `, and ${number(inFlight)} on ${count(connections, "connection")} that the server is closing` : "");
+}
+
+// showRates says what became of the pool since the last look.
+function showRates(f, sum, rates) {
+  const seen = (parts) => parts.filter(Boolean).join(", ");
+  set(f.inFlightRate, rates ? seen([perSecond(rates.started, "RPC"), perSecond(rates.failed, "failed")]) : "");
+  set(f.sizeRate, rates?.attemptsFailed ? perSecond(rates.attemptsFailed, "attempts failed") : "");
+  const waited = rates?.meanWait !== undefined ? `${short(rates.meanWait)} waited on average`
+    : rates && sum.waiting ? "no wait ended since the last look" : "";
+  set(f.waitingRate, seen([waited, rates?.refused && perSecond(rates.refused, "refused")]));
 }
 
 // offerRecycle asks for a second click.
@@ -138,12 +174,41 @@ async function ask(path, options) {
 function show(all) {
   if (!all) return; // what was seen last stays
   const now = performance.now();
+  for (const p of all) p.troubles = troubles(p);
+  places = new Map(all.map((p) => [p.id, placeOf(p, places.get(p.id), now)]));
+  all.sort((a, b) => places.get(a.id).rank - places.get(b.id).rank);
   sync(byId("pools"), pools, all, (p) => p.id, createPool, (view, p) => updatePool(view, p, now));
   byId("none").hidden = all.length > 0;
   const sums = [...pools.values()].map((view) => view.sum);
   const total = (key) => sums.reduce((n, sum) => n + sum[key], 0);
+  showWrong(all.filter((p) => p.troubles.length > 0));
   set(byId("summary"), all.length ? `${count(all.length, "pool")} · ${count(total("size"), "subchannel")} · ` +
     `${number(total("inFlight"))} in flight` : "");
+}
+
+// showWrong counts the pools with something wrong, and lists the worst of each if they are more than
+// one: those that are open may fill the screen.
+function showWrong(wrong) {
+  const n = number(wrong.length);
+  document.title = `${wrong.length ? `(${n}) ` : ""}subpool`;
+  set(byId("wrong"), wrong.length ? `${n} with something wrong` : "");
+  const listed = wrong.length > 1 ? wrong.slice(0, listedAtMost) : [];
+  each(byId("overview"), listed.length, "li", (li, i) => {
+    const p = listed[i];
+    if (!li.firstChild) li.append(document.createElement("a"), " ", document.createElement("span"));
+    li.firstChild.href = `#pool-${p.id}`;
+    set(li.firstChild, p.name ? `${p.target} ${p.name}` : p.target);
+    set(li.lastChild, p.troubles[0].text);
+    li.className = p.troubles[0].kind;
+  });
+}
+
+let places = new Map(); // of pools, by their ids
+
+// placeOf ranks a pool by the worst of late, so that it does not jump with every look.
+function placeOf({ troubles: [worst] }, was, now) {
+  const rank = worst?.rank ?? Infinity;
+  return was && rank > was.rank && now - was.at < calm ? was : { rank, at: now };
 }
 
 let timer, answered;

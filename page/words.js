@@ -51,7 +51,7 @@ function tidy(duration) {
 
 function settingsOf(settings) {
   const entries = Object.entries({ ...settings, maxPending: settings.maxPending ?? "none" });
-  return entries.map(([name, value]) => [name, typeof value === "string" ? tidy(value) : number(value)]);
+  return entries.filter(([, value]) => value !== "").map(([name, value]) => [name, typeof value === "string" ? tidy(value) : number(value)]);
 }
 
 function totalsOf(t) {
@@ -87,4 +87,52 @@ function sumOf(p) {
     }
   }
   return sum;
+}
+
+// ratesOf says what became of a pool between two looks, a second; undefined if there was no other.
+function ratesOf(before, p) {
+  const seconds = (millis(p.at) - millis(before?.at)) / 1000;
+  if (!(seconds > 0)) return undefined;
+  const since = (key) => p.totals[key] - before.totals[key];
+  const ended = since("held") + since("queued") - (p.held + p.queued - before.held - before.queued);
+  return {
+    started: countedSince(before, p, "started") / seconds,
+    failed: countedSince(before, p, "failed") / seconds,
+    attemptsFailed: since("failed") / seconds,
+    refused: since("refused") / seconds,
+    meanWait: ended > 0 ? (1e9 * since("waitSeconds")) / ended : undefined, // ns
+  };
+}
+
+// countedSince adds up a counter of the connections, modulo 2³². What one counted since the
+// last look that is gone now is not known.
+function countedSince(before, p, key) {
+  const all = (pool) => (pool.endpoints ?? []).flatMap((e) => e.subchannels ?? []);
+  const was = new Map(all(before).map((s) => [`${s.id} ${s.connected}`, s[key]]));
+  return all(p).reduce((sum, s) => sum + ((s[key] - (was.get(`${s.id} ${s.connected}`) ?? 0)) >>> 0), 0);
+}
+
+const perSecond = (n, what) => `${number(n < 10 ? Math.round(10 * n) / 10 : Math.round(n))} ${what}/s`;
+
+// short writes a time in nanoseconds.
+function short(ns) {
+  const [unit, name] = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"]].find(([least]) => ns >= least) ?? [1e3, "µs"];
+  return `${number(Number((ns / unit).toPrecision(ns / unit < 100 ? 2 : 3)))} ${name}`;
+}
+
+const ages = [[60, "under 1 min"], [600, "1 to 10 min"], [3600, "10 to 60 min"], [86400, "1 to 24 h"], [Infinity, "a day or more"]];
+const loads = [[0, "none"], [0.25, "to 25 %"], [0.5, "to 50 %"], [0.75, "to 75 %"], [0.999, "below 100 %"], [Infinity, "100 %"]];
+
+// ageOf and loadOf say in which group of a summary a subchannel is.
+function ageOf(s, at) {
+  const connected = millis(s.connected);
+  return connected === undefined ? "not connected" : ages.find(([most]) => (millis(at) - connected) / 1000 < most)[1];
+}
+
+const loadOf = (s, settings) => loads.find(([most]) => shareOf(s, settings) <= most)[1];
+
+// shareOf is how much of what it may carry, or should, a subchannel does.
+function shareOf(s, settings) {
+  const limited = millis(s.connected) !== undefined && s.limit >= 0;
+  return s.inFlight / Math.max(1, limited ? s.limit : settings.targetStreams);
 }

@@ -40,7 +40,7 @@ func TestAPoolThatGrowsUnderLoadIsSeenToGrow(t *testing.T) {
 
 	orders := "document.body.dataset.first"
 	tb.do(chromedp.Evaluate[chromedp.Void](orders + " = " + rows + ".map(tr => tr.cells[0].textContent)"))
-	tb.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('button').click(); document.querySelector('button').click()"))
+	tb.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('[data-f=recycle]').click(); document.querySelector('[data-f=recycle]').click()"))
 	tb.wait(rows + ".some(tr => tr.cells[1].textContent == 'draining, recycle')")
 	tb.shoot("recycle")
 	endAll()
@@ -67,4 +67,26 @@ func holdStreams(t *testing.T, cc *grpc.ClientConn, n int) (end func()) {
 		require.NoError(t, err)
 	}
 	return cancel
+}
+
+func TestWhyRPCsOfARealPoolWaitIsTheFirstThingSaid(t *testing.T) {
+	s := harness.Start(t, harness.Options{TCP: true, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(10)}})
+	cc := s.NewClient(t, harness.Policy(`{"size":2,"name":"checkout"}`))
+	endAll := holdStreams(t, cc, 20)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	for range 8 {
+		go grpc_testing.NewTestServiceClient(cc).FullDuplexCall(ctx, grpc.WaitForReady(true)) //nolint:errcheck // it ends with the test
+	}
+	tb := open(t, serve(t, page.Handler()))
+	tb.wait("document.querySelector('.troubles')?.textContent == '8 RPCs wait: the server allows 10 streams a connection, " +
+		"demand calls for 4 subchannels, maxSize is 2. They get a stream only as others end.'")
+	assert.Equal(t, []string{"checkout"}, tb.texts(".name"))
+	tb.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('.unfold').click()"))
+	tb.wait("document.querySelector('.more dd')?.textContent.endsWith(' → " + s.Addr() + "')")
+	assert.Regexp(t, `^[1-9]\d*$`, tb.texts(".more dd")[4], "gRPC's number of the subchannel")
+	endAll()
+	tb.wait("document.querySelector('[data-f=waitingRate]').textContent.endsWith(' waited on average')")
+	tb.wait("!document.querySelector('.troubles').textContent.includes('RPCs wait:')")
+	tb.wantQuietConsole()
 }

@@ -3,6 +3,7 @@ package page
 import (
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -18,22 +19,29 @@ func TestHostileStringsAreShownAsText(t *testing.T) {
 	register(t, func(look int) inspect.Pool {
 		p := risingTide(60)
 		p.Target, p.Error, p.State, p.Settings.Picker = hostile, hostile, hostile, hostile
+		p.Name, p.Ignored = hostile, []string{hostile}
 		e := &p.Endpoints[0]
-		e.Addresses, e.State = []string{hostile, hostile}, hostile
+		e.Addresses, e.State, e.Missing = []string{hostile, hostile}, hostile, 1
 		s := &e.Subchannels[0]
-		s.Address, s.State, s.Replaces = hostile, hostile, hostile
+		s.Address, s.State, s.Replaces, s.Local, s.Remote = hostile, hostile, hostile, hostile, hostile
+		e.Subchannels[1].State = "backoff"
+		p.Endpoints = append(p.Endpoints, inspect.Endpoint{Addresses: []string{hostile}, State: "TRANSIENT_FAILURE"})
 		p.Decisions = []inspect.Decision{{At: p.At, What: hostile, Why: hostile}}
 		p.Totals.Retired = map[string]int64{hostile: 1}
 		return p
 	})
 	tb := open(t, serve(t, page.Handler(page.AllowRecycle())))
-	tb.wait("document.querySelectorAll('tbody tr').length > 3")
-	for _, selector := range []string{"h2", "summary .state", ".endpoint h3 .state", "td .state", "td[data-f=address]",
-		"td[data-f=replaces]", ".decisions .what", ".decisions [data-f=why]", ".part dt"} {
+	tb.wait("document.querySelectorAll('tbody tr').length >= 3")
+	tb.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('.unfold').click()"))
+	tb.wait("document.querySelector('.more') != null")
+	for _, selector := range []string{"h2 [data-f=target]", "summary .state", ".endpoint h3 .state", "td .state", "td[data-f=address]",
+		"td[data-f=replaces]", ".name", ".decisions .what", ".decisions [data-f=why]", ".part dt"} {
 		assert.Contains(t, tb.texts(selector), hostile, selector)
 	}
-	assert.Equal(t, []string{"Last error: " + hostile}, tb.texts(".error"))
 	assert.Contains(t, tb.texts("dd"), hostile)
+	assert.Contains(t, tb.texts(".more dd"), hostile+" → "+hostile)
+	assert.Equal(t, []string{"unknown setting ignored: " + hostile, hostile + " has no subchannel that serves. RPCs go to the others. Last error: " + hostile},
+		tb.texts(".troubles > span")[1:])
 	assert.Zero(t, eval[int](tb, "document.images.length"))
 	assert.Equal(t, 1, eval[int](tb, "document.scripts.length"))
 	assert.Equal(t, "undefined", eval[string](tb, "typeof window.hacked"))

@@ -64,7 +64,7 @@ func risingTide(look int) inspect.Pool {
 	}
 	e := inspect.Endpoint{
 		Addresses: []string{"10.20.0.31:443"}, State: "READY", MinSize: 3, MaxSize: 8, Wanted: size,
-		Demand: inFlight, Peak: 861, Limit: 100,
+		Demand: inFlight, Peak: 861, Limit: 100, Missing: max(0, int(math.Ceil(1.25*float64(inFlight)/100))-8),
 		Budget: inspect.Budget{Connections: size, MostConnections: 9},
 	}
 	for i := range size {
@@ -94,11 +94,12 @@ func tide(look int) int {
 }
 
 func tideSubchannel(i, size, inFlight int, at time.Time) inspect.Subchannel {
-	connected := at.Add(-time.Duration(41*60+i*613) * time.Second / time.Duration(1+i/3))
-	end := at.Add(time.Duration(17*60-i*83) * time.Second)
+	connected := storyBegan.Add(-time.Duration(41*60+i*613) * time.Second / time.Duration(1+i/3))
+	end := storyBegan.Add(time.Duration(17*60-i*83) * time.Second)
+	started := 48211 - i*5113 + 31*int(at.Sub(storyBegan)/time.Second)
 	return inspect.Subchannel{
 		ID: 11 + i*7, Address: "10.20.0.31:443", State: "ready", Connected: &connected, EndOfLife: &end, LastUse: &at,
-		InFlight: (inFlight + i) / size, Started: uint32(48211 - i*5113), Limit: 100,
+		InFlight: (inFlight + i) / size, Started: uint32(started), Limit: 100,
 		Replaces: []string{"max_lifetime", "idle", "", "lost"}[i%4],
 	}
 }
