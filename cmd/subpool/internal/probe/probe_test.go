@@ -197,9 +197,9 @@ func TestAnInterruptedProbeTellsWhatItMeasured(t *testing.T) {
 	addr := start(t, s, reflects)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	progress := &until{text: "warmed up", then: cancel}
+	progress := &until{text: "round ", then: cancel}
 	var out bytes.Buffer
-	err := Run(ctx, []string{"-plaintext", addr, unary, "-for", "10m", "-connections", "1,2"}, cli.IO{Out: &out, Err: progress})
+	err := Run(ctx, []string{"-plaintext", addr, unary, "-for", "10m", "-c", "5", "-connections", "1,2"}, cli.IO{Out: &out, Err: progress})
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Contains(t, out.String(), "Interrupted: this is what was measured so far\n")
 	assert.Regexp(t, `(?m)^ +1 +[1-9]\d* `, out.String())
