@@ -47,6 +47,7 @@ type pool struct {
 	republish bool // held RPCs must pick again, though what is published stays the same
 	leftovers leftovers
 	counters  counters
+	reported  reported
 	decisions decisionLog
 	closed    bool
 }

@@ -3,6 +3,7 @@ package balancer
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc/experimental/stats"
 )
@@ -22,16 +23,17 @@ var sharing struct {
 	pools map[string][]*pool
 }
 
-// reportGauges reports them until stop is called. That must not be under the lock of a pool:
-// a collection holds locks of the recorder when it takes the pool's.
+// reportGauges reports them until stop is called. A collection holds locks of the recorder while
+// it calls report, and these are taken to register, too: so no lock that report takes may be
+// held here or in stop.
 func (p *pool) reportGauges() (stop func()) {
 	s := &sharing
 	s.Lock()
-	defer s.Unlock()
 	if s.pools == nil {
 		s.pools = make(map[string][]*pool)
 	}
 	s.pools[p.target] = append(s.pools[p.target], p)
+	s.Unlock()
 	unregister := p.recorder.RegisterAsyncReporter(stats.AsyncMetricReporterFunc(p.report), inFlightMetric, waitingMetric)
 	return func() {
 		unregister()
@@ -50,18 +52,26 @@ func (p *pool) report(r stats.AsyncMetricsRecorder) error {
 	sharing.Unlock()
 	inFlight, waiting := 0, 0
 	for _, o := range pools {
-		n, w := o.calls()
-		inFlight, waiting = inFlight+n, waiting+w
+		// A parent policy may make another pool while this one publishes, under its lock, and so
+		// wait for the collection: then the last numbers must do.
+		if o.mu.TryLock() {
+			n, w := o.callsLocked()
+			o.reported.inFlight.Store(int64(n))
+			o.reported.waiting.Store(int64(w))
+			o.mu.Unlock()
+		}
+		inFlight, waiting = inFlight+int(o.reported.inFlight.Load()), waiting+int(o.reported.waiting.Load())
 	}
 	inFlightMetric.Record(r, int64(inFlight), p.target)
 	waitingMetric.Record(r, int64(waiting), p.target)
 	return nil
 }
 
-// calls counts RPCs.
-func (p *pool) calls() (inFlight, waiting int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// reported are RPCs as they were last counted for a collection.
+type reported struct{ inFlight, waiting atomic.Int64 }
+
+// callsLocked counts RPCs.
+func (p *pool) callsLocked() (inFlight, waiting int) {
 	waiting = p.waiters.Held()
 	for _, e := range p.endpoints.list {
 		for _, s := range e.subchannels {

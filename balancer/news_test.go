@@ -148,6 +148,7 @@ func TestWhatCannotWaitIsPublishedAtOnce(t *testing.T) {
 	require.True(t, p.waitsForMoreLocked(nil, start))
 	require.Equal(t, start.Add(longestInterval), p.schedule.nextPublish)
 	p.waiters.Hold(p.waiters.Renew())
+	p.waiters.Wait(t.Context())
 	require.False(t, p.waitsForMoreLocked(nil, start))
 	p.waiters.Renew()
 	require.True(t, p.waitsForMoreLocked(nil, start))

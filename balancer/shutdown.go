@@ -131,6 +131,7 @@ func (p *pool) Close() {
 		}
 	}
 	p.closeLingeringLocked(now)
+	p.waiters.EndWaits()
 	p.countFullLocked()
 	p.recordSubchannelsLocked(phases{})
 	p.recordMissingLocked(0)

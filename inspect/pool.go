@@ -41,7 +41,7 @@ type Pool struct {
 	Since     time.Time     `json:"since"`           // when the pool was made
 	Settings  config.Config `json:"settings"`
 	Ignored   []string      `json:"ignored,omitempty"` // settings that were given and are not known, most likely misspelt
-	Held      int           `json:"held"`              // RPCs that wait for a dial
+	Held      int           `json:"held"`              // RPCs that pickers hold: for a dial, a place, or a connection made after a GOAWAY
 	Queued    int           `json:"queued"`            // RPCs that wait for a stream on full connections
 	Lingering Lingering     `json:"lingering"`
 	Endpoints []Endpoint    `json:"endpoints"`

@@ -33,10 +33,12 @@ func (p *wrapped) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	}
 	res, err := p.Picker.Pick(info)
 	if err != nil {
+		p.Waiters.StillHeld(info.Ctx)
 		return res, err
 	}
 	l := p.loads[res.SubConn]
 	if l == nil {
+		p.Waiters.Placed(info.Ctx)
 		return res, nil // not one of ours: gRPC says what is wrong with it
 	}
 	if !l.Reserve() {

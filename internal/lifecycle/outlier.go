@@ -36,17 +36,20 @@ type outliers struct {
 
 // A record is the RPCs of a connection.
 type record struct {
-	ended, failed uint32 // modulo 2³²
-	last          uint32 // failed when the present interval began; failed may be of an earlier one
+	started, ended, failed uint32 // modulo 2³²
+	last                   uint32 // failed when the present interval began; failed may be of an earlier one
 }
 
 func (c *connection) record() record {
-	return record{ended: c.facts.Started - uint32(c.facts.InFlight), failed: c.facts.Failed, last: c.facts.Failed}
+	return record{started: c.facts.Started, ended: c.facts.Started - uint32(c.facts.InFlight), failed: c.facts.Failed, last: c.facts.Failed}
 }
 
-// since returns what came to r since old. A start that was taken back may make it less.
+// since returns what came to r since old. RPCs that had started before do not count: a connection
+// with long streams, which end well, gets none of the short ones of a method that fails, and they
+// say nothing of it. A start that was taken back may make it less.
 func (r record) since(old record) (ended, failed int) {
-	return max(0, int(int32(r.ended-old.ended))), max(0, int(int32(r.failed-old.failed)))
+	ended = max(0, min(int(int32(r.ended-old.ended)), int(int32(r.started-old.started))))
+	return ended, max(0, min(ended, int(int32(r.failed-old.failed))))
 }
 
 // findOutlier suspects a connection that failed far more of its RPCs in the last interval than

@@ -158,8 +158,19 @@ func TestAConnectionOfFewRPCsIsCountedOn(t *testing.T) {
 //
 // Guards: each max in record.since.
 func TestARecordIsNeverLessThanNothing(t *testing.T) {
-	ended, failed := record{ended: 4, failed: 1}.since(record{ended: 5, failed: 2})
+	ended, failed := record{started: 4, ended: 4, failed: 1}.since(record{started: 5, ended: 5, failed: 2})
 	require.Equal(t, []int{0, 0}, []int{ended, failed})
-	ended, failed = record{ended: 1, failed: 1}.since(record{ended: 1<<32 - 1, failed: 1<<32 - 1})
+	ended, failed = record{started: 1, ended: 1, failed: 1}.since(record{started: 1<<32 - 1, ended: 1<<32 - 1, failed: 1<<32 - 1})
 	require.Equal(t, []int{2, 2}, []int{ended, failed})
+}
+
+// One connection carries long streams, which end well. Short RPCs of a method that fails all find
+// the other one less loaded.
+//
+// Guards: `r.started-old.started` in record.since.
+func TestStreamsThatEndWellSayNothingOfShortRPCsThatFail(t *testing.T) {
+	streams := record{started: 40}
+	ended, failed := record{started: 40, ended: 15}.since(streams)
+	require.Zero(t, evidence(60, 60, ended, failed))
+	require.NotZero(t, evidence(60, 60, 15, 0), "had they started since")
 }

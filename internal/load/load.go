@@ -1,5 +1,6 @@
 // Package load counts the RPCs that each connection of a pool carries, and those that wait
-// for one. Pickers count with atomics alone, for Pick and Done run with locks of gRPC held.
+// for one. Pickers count with atomics alone, for Pick and Done run with locks of gRPC held; only
+// RPCs that wait anyway take a lock, for moments.
 // The policy reads the counts, and is told when they change in a way that matters to it.
 package load
 
@@ -42,8 +43,8 @@ type counters struct {
 // SubConn: after a reconnect the old connection's RPCs live on, and counted together they
 // would make the new one look full.
 //
-// All methods may be called concurrently, where they do not say otherwise. None takes a
-// lock, none allocates.
+// All methods may be called concurrently, where they do not say otherwise. None takes a lock or
+// allocates, but where RPCs are queued in a full connection.
 type Load struct {
 	counters
 
@@ -59,13 +60,15 @@ type Load struct {
 	goAwayReceived atomic.Bool
 
 	number       uint64 // of the pool's connections, in the order in which they were made
-	queue        queue
 	waiters      *Waiters
 	goAways      *GoAways
 	signals      *Signals                // those of waiters, without SetSignals
 	freshIn      atomic.Uint32           // see SetFresh
 	onUnanswered func()                  // nil without OnUnanswered
 	done         func(balancer.DoneInfo) // Done
+
+	_     [cacheLine]byte // picks read what is above
+	queue queue
 }
 
 // New returns the Load of a new connection, of a pool that shares w and of an endpoint that

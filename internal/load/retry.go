@@ -122,8 +122,9 @@ func (w *Waiters) PicksAgain(ctx context.Context) (retry bool) {
 
 // HoldRetry holds a transparent retry until the next picker, and calls Signals.Demand.
 func (w *Waiters) HoldRetry(ctx context.Context) {
-	if x, _ := w.begin(ctx); x.state.CompareAndSwap(held, heldAsRetry) {
-		w.expected.Add(oneHeld)
+	w.expected.Add(oneHeld) // before it is seen, so that the count is never too small
+	if !w.begin(ctx).state.CompareAndSwap(held, heldAsRetry) {
+		w.expected.Add(noneHeld)
 	}
 	call(w.signals.Demand)
 }

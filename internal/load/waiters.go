@@ -81,8 +81,8 @@ func (w *Waiters) Renew() *Waiting {
 	return in
 }
 
-// Waiting returns how many RPCs the present picker holds, with those that gave up.
-func (w *Waiters) Waiting() int { return int(w.present().held.Load()) }
+// Waiting returns how many RPCs the present picker holds, but for those that gave up.
+func (w *Waiters) Waiting() int { return int(w.releasable(w.present().held.Load())) }
 
 func (w *Waiters) present() *Waiting { return cmp.Or(w.waiting.Load(), &noWaiting) }
 
@@ -101,7 +101,7 @@ func (in *Waiting) Unhold() { in.held.Add(-1) }
 
 // Wait says that an RPC is held. Only the first time it is counted.
 func (w *Waiters) Wait(ctx context.Context) {
-	if _, begins := w.begin(ctx); begins {
+	if x := w.begin(ctx); !x.counted.Swap(true) {
 		w.count(&w.held)
 	}
 }
@@ -115,7 +115,7 @@ func (w *Waiters) free(places int64) {
 		return
 	}
 	n := in.freed.Add(places)
-	if before, e := n-places, enough(held); before == 0 || before < e && n >= e {
+	if before, e := n-places, enough(w.releasable(held)); before == 0 || before < e && n >= e {
 		call(w.signals.Changed)
 	}
 }
@@ -125,8 +125,11 @@ func (w *Waiters) free(places int64) {
 func (w *Waiters) Freed() (some, many bool) {
 	in := w.present()
 	held, freed := in.held.Load(), in.freed.Load()
-	return held > 0 && freed > 0, held > 0 && freed >= enough(held)
+	return held > 0 && freed > 0, held > 0 && freed >= enough(w.releasable(held))
 }
+
+// releasable is how many of the RPCs that a picker held are still there. The rest gave up.
+func (w *Waiters) releasable(held int64) int64 { return min(held, w.waits.held.Load()) }
 
 // enough is an eighth of the held RPCs: each publication makes all of them pick again, and
 // one for each place that comes free would cost the square of their number (the objection in

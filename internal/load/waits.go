@@ -13,7 +13,8 @@ import (
 // gives a stream without a word, so the first to come is taken for the first to get one, as
 // in gRPC: the sum is exact, and so is each wait while none gives up.
 
-// waits are the RPCs of a pool that are held. Only these pay for it.
+// waits are the RPCs of a pool that are held. While there are any, each pick looks whether its RPC
+// is among them.
 type waits struct {
 	n     atomic.Int64 // waits in byRPC
 	held  atomic.Int64 // of these RPCs, but for those that pick again just now
@@ -22,11 +23,9 @@ type waits struct {
 
 // A wait is that of one RPC.
 type wait struct {
-	since time.Time
-	state atomic.Int32
-	// stop ends the watch of the context. It is for the picks of the RPC, which come one after
-	// the other.
-	stop func() bool
+	since   time.Time
+	state   atomic.Int32
+	counted atomic.Bool // it found every connection full; a transparent retry need not
 }
 
 // The states of a wait. None follows over.
@@ -37,35 +36,56 @@ const (
 	over
 )
 
-// begin returns the wait of an RPC, and whether it begins now. It lasts until end, or until the
-// RPC gives up.
-func (w *Waiters) begin(ctx context.Context) (x *wait, begins bool) {
-	if x := w.waitOf(ctx); x != nil {
-		if x.state.CompareAndSwap(picking, held) {
-			w.waits.held.Add(1)
-		}
-		return x, false
-	}
+// begin returns the wait of an RPC, which may have begun before. It lasts until the RPC is placed or
+// queued, or gives up.
+func (w *Waiters) begin(ctx context.Context) (x *wait) {
 	x = &wait{since: time.Now()}
-	w.waits.byRPC.Store(ctx.Done(), x)
-	w.waits.n.Add(1)
+	if !known(ctx) {
+		x.state.Store(over)
+		return x
+	}
+	w.waits.n.Add(1) // before it is seen, so that no count is ever too small
 	w.waits.held.Add(1)
-	x.stop = context.AfterFunc(ctx, func() {
-		if w.remove(ctx) != nil {
-			w.waited(time.Since(x.since))
+	if old, found := w.waits.byRPC.LoadOrStore(ctx.Done(), x); found {
+		w.waits.n.Add(-1)
+		if x, _ = old.(*wait); !x.state.CompareAndSwap(picking, held) {
+			w.waits.held.Add(-1)
+		}
+		return x
+	}
+	context.AfterFunc(ctx, func() {
+		if x := w.remove(ctx); x != nil {
+			w.ended(x)
 		}
 	})
-	return x, true
+	return x
 }
 
+// known reports whether an RPC can be told by its context. In gRPC it can; what a stats.Handler
+// has put in its place need not have a channel of its own.
+func known(ctx context.Context) bool { return ctx != nil && ctx.Done() != nil }
+
 func (w *Waiters) waitOf(ctx context.Context) *wait {
+	if !known(ctx) {
+		return nil
+	}
 	x, _ := w.waits.byRPC.Load(ctx.Done())
 	found, _ := x.(*wait)
 	return found
 }
 
+// ended tells of a wait that is over.
+func (w *Waiters) ended(x *wait) {
+	if x.counted.Load() {
+		w.waited(time.Since(x.since))
+	}
+}
+
 // remove returns the wait of an RPC that ends, nil if it was not held, or gives up just now.
 func (w *Waiters) remove(ctx context.Context) *wait {
+	if !known(ctx) {
+		return nil
+	}
 	x, ok := w.waits.byRPC.LoadAndDelete(ctx.Done())
 	if !ok {
 		return nil
@@ -100,8 +120,27 @@ func (w *Waiters) Placed(ctx context.Context) {
 
 func (w *Waiters) placed(ctx context.Context) {
 	if x := w.remove(ctx); x != nil {
-		x.stop()
-		w.waited(time.Since(x.since))
+		w.ended(x)
+	}
+}
+
+// StillHeld says that a pick ended as it began: the RPC is held if it was held before.
+func (w *Waiters) StillHeld(ctx context.Context) {
+	if w.waits.n.Load() > 0 && w.waitOf(ctx) != nil {
+		w.begin(ctx)
+	}
+}
+
+// EndWaits forgets all RPCs that are held: what becomes of them another policy decides.
+func (w *Waiters) EndWaits() {
+	for key, x := range w.waits.byRPC.Range {
+		if _, found := w.waits.byRPC.LoadAndDelete(key); !found {
+			continue
+		}
+		w.waits.n.Add(-1)
+		if x, ok := x.(*wait); ok {
+			w.leave(x.state.Swap(over))
+		}
 	}
 }
 
@@ -109,7 +148,6 @@ func (w *Waiters) placed(ctx context.Context) {
 // was held, since then.
 func (w *Waiters) requeued(ctx context.Context) time.Time {
 	if x := w.remove(ctx); x != nil {
-		x.stop()
 		return x.since
 	}
 	return time.Now()

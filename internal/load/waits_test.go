@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,8 +72,8 @@ func TestTheWaitOfAnRPCThatGivesUpEndsThen(t *testing.T) {
 	})
 }
 
-// Guards: `x.stop()` in Waiters.placed: the end of an RPC that found a place would be looked at.
-func TestAnRPCThatWasPlacedIsNotWatched(t *testing.T) {
+// What watches its context goes on.
+func TestTheEndOfAnRPCThatWasPlacedEndsNoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := listen()
 		ctx, end := context.WithCancel(t.Context())
@@ -104,7 +105,7 @@ func TestATransparentRetryThatGaveUpIsNotExpected(t *testing.T) {
 // Guards: `found.state.Swap(over)` in Waiters.remove: picks would look for a retry for ever.
 func TestAWaitThatIsOverDoesNotBecomeThatOfATransparentRetry(t *testing.T) {
 	w := listen()
-	x, _ := w.begin(t.Context())
+	x := w.begin(t.Context())
 	w.remove(t.Context())
 	require.False(t, x.state.CompareAndSwap(held, heldAsRetry))
 	require.Zero(t, w.Held())
@@ -167,4 +168,66 @@ func TestAnRPCThatFoundAStreamBeforeItWasCountedDidNotWait(t *testing.T) {
 		l.Queue(t.Context())
 		require.Equal(t, []time.Duration{0}, w.waits)
 	})
+}
+
+// Guards: Waiters.releasable. Of the many that gave up the one that is left would wait for a
+// publication that so many are worth.
+func TestRPCsThatGaveUpDoNotDelayTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWaiters(Signals{})
+		in := w.Renew()
+		l := New(w, nil)
+		l.SetLimit(1)
+		require.True(t, l.Reserve())
+		ctx, giveUp := context.WithCancel(t.Context())
+		for range 1000 {
+			rpc, cancel := context.WithCancel(ctx)
+			context.AfterFunc(rpc, cancel)
+			w.Hold(in)
+			w.Wait(rpc)
+		}
+		w.Hold(in)
+		w.Wait(t.Context())
+		giveUp()
+		synctest.Wait()
+		require.Equal(t, 1, w.Waiting())
+		l.Done(balancer.DoneInfo{BytesSent: true})
+		_, many := w.Freed()
+		require.True(t, many, "one RPC is held, one place is free")
+	})
+}
+
+// A stats.Handler may put a context in the place of gRPC's.
+//
+// Guards: LoadOrStore and known in waits.go: what is counted twice and forgotten once is counted
+// for ever.
+func TestRPCsThatShareAContextAreNotCountedForEver(t *testing.T) {
+	for name, ctx := range map[string]context.Context{"one for all": t.Context(), "that never ends": context.WithoutCancel(t.Context()), "none": nil} {
+		t.Run(name, func(t *testing.T) {
+			for range 1000 {
+				w := NewWaiters(Signals{})
+				var rpcs sync.WaitGroup
+				for range 4 {
+					rpcs.Go(func() {
+						w.Wait(ctx)
+						w.PicksAgain(ctx)
+						w.HoldRetry(ctx)
+						w.Placed(ctx)
+					})
+				}
+				rpcs.Wait()
+				w.Placed(ctx)
+				require.False(t, w.Attentive())
+				require.Zero(t, w.Held())
+			}
+		})
+	}
+}
+
+func TestWaitsOfAPoolThatIsClosedAreForgotten(t *testing.T) {
+	w := NewWaiters(Signals{})
+	w.Wait(t.Context())
+	w.EndWaits()
+	require.False(t, w.Attentive())
+	require.Zero(t, w.Held())
 }
