@@ -177,6 +177,14 @@ type Fleet struct {
 	RestingWave, BusyWave float64
 }
 
+// String says it in words.
+func (f Fleet) String() string {
+	return fmt.Sprintf("%d connections at rest, %d when busy, never more than %d\n"+
+		"%.0f dials an hour at rest, %.0f when busy\n"+
+		"%d dials at once when all start, later up to %.0f in a second at rest, %.0f when busy\n",
+		f.Resting, f.Busy, f.Most, f.RestingDials, f.BusyDials, f.RestartDials, f.RestingWave, f.BusyWave)
+}
+
 // Fleet counts what clients with these settings come to, each with that many
 // endpoints. Numbers below 0 count as 0.
 func (e Explanation) Fleet(clients, endpoints int) Fleet {

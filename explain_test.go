@@ -24,10 +24,7 @@ func ExampleExplain() {
 	}
 	fmt.Print(e)
 
-	f := e.Fleet(1000, 1) // clients, endpoints of each
-	fmt.Printf("%d connections, never more than %d\n", f.Busy, f.Most)
-	fmt.Printf("%.0f dials an hour at rest, %.0f when busy\n", f.RestingDials, f.BusyDials)
-	fmt.Printf("%d dials at once when all start, later up to %.0f in a second\n", f.RestartDials, f.RestingWave)
+	fmt.Print(e.Fleet(1000, 1)) // clients, endpoints of each
 	// Output:
 	// minSize              8                  size
 	// maxSize              8                  size
@@ -42,9 +39,9 @@ func ExampleExplain() {
 	// outlierInterval      "10s"              default
 	// resolveInterval      "0s"               default
 	// name                 none               default
-	// 8000 connections, never more than 17000
+	// 8000 connections at rest, 8000 when busy, never more than 17000
 	// 156735 dials an hour at rest, 9143 when busy
-	// 8000 dials at once when all start, later up to 152 in a second
+	// 8000 dials at once when all start, later up to 152 in a second at rest, 9 when busy
 }
 
 // sources are where the settings came from, those that are no defaults.

@@ -15,12 +15,13 @@ import (
 // compiler check the names. Zero is zero in it: start from [DefaultConfig].
 //
 //	c := subpool.DefaultConfig()
-//	c.MinSize, c.MaxSize = 8, 8
+//	c.Size = 8
 //	cc, err := grpc.NewClient(target, creds, grpc.WithDefaultServiceConfig(c.ServiceConfig()))
 //
 // These are its fields; [config.Config] says more of each. A duration of 0 is off:
 //
 //	field                default          must                     what it is
+//	Size                 0                be 0 to 1024             if not 0, MinSize and MaxSize at once
 //	MinSize              1                be 0 to 1024             subchannels of an endpoint that are always open
 //	MaxSize              4                be 1 to 1024             most subchannels of an endpoint
 //	TargetStreams        100              be 1 to 2147483647       RPCs in flight that one should carry

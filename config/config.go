@@ -28,11 +28,14 @@ const (
 // Config is the settings of one pool. Sizes count subchannels per endpoint. In
 // a Config made by hand zero is zero: start from [Default].
 type Config struct { //nolint:recvcheck // UnmarshalJSON writes; all else is called of values
+	// Size, if it is not 0, stands for MinSize and MaxSize, whatever they are; 1 to
+	// [MaxSubchannels]. Settings that were read from JSON have it in these two.
+	Size int `json:"-"`
 	// MinSize is the number of subchannels always kept open, 0 to MaxSize;
 	// 1 by default. With 0 the pool is idle when it is not used.
 	MinSize int `json:"minSize"`
-	// MaxSize is the upper bound, 1 to [MaxSubchannels]; 4 by default, or
-	// MinSize if that is larger.
+	// MaxSize is the upper bound, 1 to [MaxSubchannels]; 4 by default, and where it
+	// is 4 no less than MinSize.
 	MaxSize int `json:"maxSize"`
 	// TargetStreams is the number of RPCs in flight that one subchannel should
 	// carry before another is opened, at least 1; 100 by default. It is a
@@ -93,6 +96,25 @@ func Default() Config {
 
 // Validate reports the first setting that is out of its bounds.
 func (c Config) Validate() error {
+	if c.Size < 0 || c.Size > MaxSubchannels {
+		return fieldError(sizeName, c.Size, "must be 0 to %d", MaxSubchannels)
+	}
+	return c.effective().validate()
+}
+
+// effective returns c without Size, and MaxSize as it follows MinSize. A MaxSize that is the
+// default cannot be told from one that was not given.
+func (c Config) effective() Config {
+	if c.Size > 0 {
+		c.MinSize, c.MaxSize, c.Size = c.Size, c.Size, 0
+	}
+	if c.MaxSize == Default().MaxSize {
+		c.MaxSize = max(c.MaxSize, c.MinSize)
+	}
+	return c
+}
+
+func (c Config) validate() error {
 	switch {
 	case c == (Config{}):
 		return fieldError("maxSize", c.MaxSize, "must be 1 to %d; every setting is zero: start from subpool.DefaultConfig", MaxSubchannels)

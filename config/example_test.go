@@ -9,9 +9,9 @@ import (
 // Settings start from the defaults: in a zero Config zero is zero, and is refused.
 func Example() {
 	c := config.Default()
-	c.MinSize, c.MaxSize = 8, 8
+	c.Size = 8
 	fmt.Println(c.Validate())
-	fmt.Println(config.Config{MinSize: 8, MaxSize: 8}.Validate())
+	fmt.Println(config.Config{Size: 8}.Validate())
 	fmt.Println(config.Config{}.Validate())
 	// Output:
 	// <nil>

@@ -8,16 +8,18 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// size is not a field of Config: it sets both bounds.
+// size is read into both bounds.
 const sizeName = "size"
 
 // fields lists every setting but size, in the order in which they are written.
-var fields = reflect.VisibleFields(reflect.TypeFor[Config]())
+var fields = slices.DeleteFunc(reflect.VisibleFields(reflect.TypeFor[Config]()),
+	func(f reflect.StructField) bool { return f.Name == "Size" })
 
 func (c *Config) at(f reflect.StructField) (name string, at reflect.Value) {
 	return f.Tag.Get("json"), reflect.ValueOf(c).Elem().FieldByIndex(f.Index)
@@ -57,7 +59,7 @@ func parse(js []byte) (Config, error) {
 	if _, ok := raw["maxSize"]; !ok {
 		c.MaxSize = max(c.MaxSize, c.MinSize)
 	}
-	if err := c.Validate(); err != nil {
+	if err := c.validate(); err != nil {
 		return Config{}, err
 	}
 	return c, nil
@@ -95,6 +97,29 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	return c.write(), nil
 }
 
+// ServiceConfigWith returns a service config that names the policy with these settings, and has
+// what other has beside it: methodConfig, retryThrottling, healthCheckConfig. The error is for
+// what is no JSON object, or names a policy itself.
+//
+//	sc, err := c.ServiceConfigWith(`{"healthCheckConfig":{"serviceName":""}}`)
+func (c Config) ServiceConfigWith(other string) (string, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(other), &fields); err != nil {
+		return "", fmt.Errorf("subpool: service config: %w", plainJSONError(err))
+	}
+	for name := range fields {
+		if strings.EqualFold(name, "loadBalancingConfig") || strings.EqualFold(name, "loadBalancingPolicy") {
+			return "", fmt.Errorf("subpool: service config: %s: must not be given, for it is added", name)
+		}
+	}
+	if fields == nil {
+		return "", errors.New("subpool: service config: null, must be a JSON object")
+	}
+	fields["loadBalancingConfig"] = json.RawMessage(fmt.Sprintf(`[{"subpool":%s}]`, c.write()))
+	all, err := json.Marshal(fields)
+	return string(all), err
+}
+
 // ServiceConfig returns a service config that names the policy with these
 // settings, for grpc.WithDefaultServiceConfig. Settings out of their bounds are
 // written as they are: grpc.NewClient then fails, and says which.
@@ -103,6 +128,9 @@ func (c Config) ServiceConfig() string {
 }
 
 func (c Config) write() []byte {
+	if c.Size >= 0 { // else it is written as it is, to be refused
+		c = c.effective()
+	}
 	var buf bytes.Buffer
 	for _, f := range fields {
 		name, at := c.at(f)

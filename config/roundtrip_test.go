@@ -150,3 +150,44 @@ func FuzzUnmarshalJSON(f *testing.F) {
 		require.Equal(t, c, back)
 	})
 }
+
+func TestSizeStandsForBothBounds(t *testing.T) {
+	c := with(func(c *config.Config) { c.Size = 8 })
+	require.NoError(t, c.Validate())
+	js, err := json.Marshal(c)
+	require.NoError(t, err)
+	require.Equal(t, with(func(c *config.Config) { c.MinSize, c.MaxSize = 8, 8 }), parse(t, string(js)))
+}
+
+// As in JSON, where it is not given.
+func TestMaxSizeFollowsMinSizeUnlessItWasSet(t *testing.T) {
+	js, err := json.Marshal(with(func(c *config.Config) { c.MinSize = 8 }))
+	require.NoError(t, err)
+	require.Equal(t, 8, parse(t, string(js)).MaxSize)
+	require.Error(t, with(func(c *config.Config) { c.MinSize, c.MaxSize = 8, 5 }).Validate())
+}
+
+func TestAServiceConfigHasWhatElseIsGiven(t *testing.T) {
+	c := with(func(c *config.Config) { c.Size = 8 })
+	all, err := c.ServiceConfigWith(`{"healthCheckConfig":{"serviceName":"x"},"methodConfig":[{"name":[{}],"waitForReady":true}]}`)
+	require.NoError(t, err)
+	var service struct {
+		LoadBalancingConfig []map[string]json.RawMessage
+		HealthCheckConfig   struct{ ServiceName string }
+		MethodConfig        []struct{ WaitForReady bool }
+	}
+	require.NoError(t, json.Unmarshal([]byte(all), &service))
+	require.Equal(t, 8, parse(t, string(service.LoadBalancingConfig[0]["subpool"])).MinSize)
+	require.Equal(t, "x", service.HealthCheckConfig.ServiceName)
+	require.True(t, service.MethodConfig[0].WaitForReady)
+
+	for other, want := range map[string]string{
+		`{"loadBalancingConfig":[]}`: "subpool: service config: loadBalancingConfig: must not be given, for it is added",
+		`null`:                       "subpool: service config: null, must be a JSON object",
+	} {
+		_, err := c.ServiceConfigWith(other)
+		require.EqualError(t, err, want)
+	}
+	_, err = c.ServiceConfigWith(`[`)
+	require.ErrorContains(t, err, "subpool: service config: ")
+}

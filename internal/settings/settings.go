@@ -14,7 +14,7 @@ import (
 
 // fields lists every setting but size, which stands for two.
 var fields = slices.DeleteFunc(reflect.VisibleFields(reflect.TypeFor[config.Config]()),
-	func(f reflect.StructField) bool { return f.Tag == "" })
+	func(f reflect.StructField) bool { return f.Name == "Size" })
 
 // Names returns the names of all settings.
 func Names() []string {
