@@ -26,7 +26,7 @@ func badInput(t *testing.T, targets bool) map[string]string {
 	t.Helper()
 	page, err := os.ReadFile("docs/configuration.md")
 	require.NoError(t, err)
-	_, table, found := strings.Cut(string(page), "\n## What bad input gets\n")
+	_, table, found := strings.Cut(string(page), "\n## Appendix: what bad input gets\n")
 	require.True(t, found)
 	rows := make(map[string]string)
 	for _, row := range regexp.MustCompile("(?m)^\\| `(.*)` \\| `(.*)` \\|$").FindAllStringSubmatch(table, -1) {

@@ -116,7 +116,7 @@ func TestTheLogTellsEveryDecision(t *testing.T) {
 	require.Len(t, busy, len(told), "whatever the number of RPCs")
 }
 
-// docs/lifecycle.md has each phase as it is logged at this verbosity.
+// docs/log.md has each phase as it is logged at this verbosity.
 //
 // Guards: that a SubConn that is CONNECTING, which changes nothing, is logged all the same.
 func TestAtItsVerbosityTheLogTellsEachPhase(t *testing.T) {
