@@ -68,31 +68,25 @@ func (l *Load) Fresh() bool {
 	return opened == 0 || l.freshIn.Load() == opened
 }
 
-// oneHeld is what an RPC that is held as a transparent retry adds to Waiters.expected.
-const (
-	oneHeld  = 1 << 32
-	noneHeld = ^uint64(oneHeld - 1) // takes one back
-)
-
-func (w *Waiters) expectRetry() { w.expected.Add(2) }
+func (w *Waiters) expectRetry() { w.attention.Add(2) }
 
 // Attentive reports whether picks must call PicksAgain: RPCs are held, or retries are expected.
-func (w *Waiters) Attentive() bool { return w.waits.n.Load() > 0 || w.expected.Load() > 0 }
+func (w *Waiters) Attentive() bool { return w.attention.Load() > 0 }
 
 // Retrying reports whether picks are taken for transparent retries, or RPCs are held for
 // being some.
-func (w *Waiters) Retrying() bool { return w.expected.Load() > 0 }
+func (w *Waiters) Retrying() bool { return uint32(w.attention.Load()) > 0 || w.HeldRetries() > 0 }
 
 // HeldRetries returns how many RPCs are held for a fresh connection.
-func (w *Waiters) HeldRetries() int { return int(w.expected.Load() >> 32) }
+func (w *Waiters) HeldRetries() int { return int(w.waits.retries.Load()) }
 
 // EndRetries makes all RPCs be picked as usual again. A publication must follow, or those
 // that are held stay so.
 func (w *Waiters) EndRetries() {
-	w.expected.And(noneHeld)
+	w.attention.And(lessOneWait) // its high half
 	for _, x := range w.waits.byRPC.Range {
 		if x, ok := x.(*wait); ok && x.state.CompareAndSwap(heldAsRetry, held) {
-			w.expected.Add(noneHeld)
+			w.waits.retries.Add(-1)
 		}
 	}
 }
@@ -112,8 +106,8 @@ func (w *Waiters) PicksAgain(ctx context.Context) (retry bool) {
 			}
 		}
 	}
-	for n := w.expected.Load(); uint32(n) != 0; n = w.expected.Load() {
-		if w.expected.CompareAndSwap(n, n-1) {
+	for n := w.attention.Load(); uint32(n) != 0; n = w.attention.Load() {
+		if w.attention.CompareAndSwap(n, n-1) {
 			return true
 		}
 	}
@@ -122,9 +116,9 @@ func (w *Waiters) PicksAgain(ctx context.Context) (retry bool) {
 
 // HoldRetry holds a transparent retry until the next picker, and calls Signals.Demand.
 func (w *Waiters) HoldRetry(ctx context.Context) {
-	w.expected.Add(oneHeld) // before it is seen, so that the count is never too small
+	w.waits.retries.Add(1) // before it is seen, so that the count is never too small
 	if !w.begin(ctx).state.CompareAndSwap(held, heldAsRetry) {
-		w.expected.Add(noneHeld)
+		w.waits.retries.Add(-1)
 	}
 	call(w.signals.Demand)
 }

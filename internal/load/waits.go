@@ -16,10 +16,16 @@ import (
 // waits are the RPCs of a pool that are held. While there are any, each pick looks whether its RPC
 // is among them.
 type waits struct {
-	n     atomic.Int64 // waits in byRPC
-	held  atomic.Int64 // of these RPCs, but for those that pick again just now
-	byRPC sync.Map     // *wait by the channel of the context, which is that of all picks of an RPC
+	held    atomic.Int64 // RPCs, but for those that pick again just now
+	retries atomic.Int64 // of these, those that are held as transparent retries
+	byRPC   sync.Map     // *wait by the channel of the context, which is that of all picks of an RPC
 }
+
+// What a wait adds to Waiters.attention.
+const (
+	oneWait     = 1 << 32
+	lessOneWait = ^uint64(oneWait - 1) // takes one back
+)
 
 // A wait is that of one RPC.
 type wait struct {
@@ -31,7 +37,7 @@ type wait struct {
 // The states of a wait. None follows over.
 const (
 	held        int32 = iota // counted in waits.held
-	heldAsRetry              // as a transparent retry: there, and in Waiters.expected
+	heldAsRetry              // as a transparent retry: there, and in waits.retries
 	picking                  // it picks again
 	over
 )
@@ -44,10 +50,10 @@ func (w *Waiters) begin(ctx context.Context) (x *wait) {
 		x.state.Store(over)
 		return x
 	}
-	w.waits.n.Add(1) // before it is seen, so that no count is ever too small
+	w.attention.Add(oneWait) // before it is seen, so that no count is ever too small
 	w.waits.held.Add(1)
 	if old, found := w.waits.byRPC.LoadOrStore(ctx.Done(), x); found {
-		w.waits.n.Add(-1)
+		w.attention.Add(lessOneWait)
 		if x, _ = old.(*wait); !x.state.CompareAndSwap(picking, held) {
 			w.waits.held.Add(-1)
 		}
@@ -91,7 +97,7 @@ func (w *Waiters) remove(ctx context.Context) *wait {
 		return nil
 	}
 	found, _ := x.(*wait)
-	w.waits.n.Add(-1)
+	w.attention.Add(lessOneWait)
 	w.leave(found.state.Swap(over))
 	return found
 }
@@ -102,7 +108,7 @@ func (w *Waiters) leave(state int32) {
 		w.waits.held.Add(-1)
 	}
 	if state == heldAsRetry {
-		w.expected.Add(noneHeld)
+		w.waits.retries.Add(-1)
 	}
 }
 
@@ -113,7 +119,7 @@ func (w *Waiters) Held() int { return int(w.waits.held.Load()) }
 // Placed says that an RPC that may have been held found a place. Where none is held that costs
 // one read.
 func (w *Waiters) Placed(ctx context.Context) {
-	if w.waits.n.Load() > 0 {
+	if w.attention.Load() >= oneWait {
 		w.placed(ctx)
 	}
 }
@@ -126,7 +132,7 @@ func (w *Waiters) placed(ctx context.Context) {
 
 // StillHeld says that a pick ended as it began: the RPC is held if it was held before.
 func (w *Waiters) StillHeld(ctx context.Context) {
-	if w.waits.n.Load() > 0 && w.waitOf(ctx) != nil {
+	if w.attention.Load() >= oneWait && w.waitOf(ctx) != nil {
 		w.begin(ctx)
 	}
 }
@@ -137,7 +143,7 @@ func (w *Waiters) EndWaits() {
 		if _, found := w.waits.byRPC.LoadAndDelete(key); !found {
 			continue
 		}
-		w.waits.n.Add(-1)
+		w.attention.Add(lessOneWait)
 		if x, ok := x.(*wait); ok {
 			w.leave(x.state.Swap(over))
 		}
