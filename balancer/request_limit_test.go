@@ -44,14 +44,18 @@ func (c client) callers(n, calls int) []error {
 // the frame; `s.conn.requestsUsed()` in lifecycle.Endpoint.urgent.
 func TestNoRPCIsLostToAServerThatEndsConnectionsAfterSoMany(t *testing.T) {
 	const callers, takes = 64, 50
-	for settings, atFirst := range map[string]int{
-		`{"size":1}`: callers - takes, `{}`: callers - takes,
-		`{"size":4}`: 0, `{"size":4,"picker":"round_robin"}`: 0,
+	for settings, burst := range map[string]int{
+		`{"size":1}`: 128, `{}`: 72, // more would make it grow
+		`{"size":4}`: 0, `{"size":4,"picker":"round_robin"}`: 0, // at once, it would be 4 that end unknown
 	} {
 		silent(t, settings, always, func(t *testing.T, c client, s *harness.SilentServer) {
 			s.Takes.Store(takes)
 			s.Delay = time.Millisecond
-			require.LessOrEqual(t, len(c.callers(callers, 10)), atFirst, settings)
+			// In bursts and no other RPC behind them, or it is chance which of those that the second
+			// connection refuses were refused before.
+			require.LessOrEqual(t, len(c.callers(burst, 1)), max(0, burst-2*takes), settings)
+			require.Empty(t, c.callers(burst, 1), settings)
+			require.Empty(t, c.callers(callers, 10), settings)
 			require.Positive(t, s.Refused(), "the test shows something only if some are")
 			refused, dials := s.Refused(), s.Dials()
 			require.Empty(t, c.callers(callers, 100))
