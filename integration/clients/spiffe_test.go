@@ -70,7 +70,7 @@ func TestAWatchIsEndedByTheDrainTimeoutAndGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() { _ = client.WatchJWTBundles(ctx, w) }()
-	_ = <-w.updates
+	<-w.updates
 	require.ErrorContains(t, <-w.errs, "Unavailable")
-	_ = <-w.updates
+	<-w.updates
 }
