@@ -16,29 +16,30 @@ import (
 // endpoint as MinSize says, or one where that is 0. Call it before a program opens many long
 // streams: the first connection is READY before the others, and would get them all.
 //
-// The error says how many are READY, and why the last attempt failed; it wraps that of ctx. A
-// channel that becomes READY without a pool has another policy: that is an error at once.
+// The error says how many are READY, and why the last attempt failed; it wraps that of ctx. If a
+// channel becomes READY and no pool has its target, its policy is another one: that is an error
+// at once.
 //
 // gRPC does not tell which pool is whose. Where several channels of the process have the target
 // of cc, it waits for all their pools that are in the state of cc.
 func WaitReady(ctx context.Context, cc *grpc.ClientConn) error {
 	target := settings.HideUserinfo(cc.CanonicalTarget())
-	cc.Connect()
 	for {
+		cc.Connect() // again, for one that has become IDLE since
 		// The state comes first: a channel that is READY has its pool by then.
 		state := cc.GetState()
-		missing, found := missingOf(target, state)
+		missing, pools := missingOf(target, state)
 		switch {
-		case found && missing == "":
+		case pools > 0 && missing == "":
 			return nil
 		case state == connectivity.Shutdown:
 			return fmt.Errorf("subpool: %s: the channel is closed", target)
-		case !found && state == connectivity.Ready:
+		case pools == 0 && state == connectivity.Ready:
 			return fmt.Errorf("subpool: %s: the channel is READY without a pool: its policy is another one", target)
 		}
 		select {
 		case <-ctx.Done():
-			if missing == "" {
+			if pools == 0 {
 				missing = fmt.Sprintf("the channel is %v and has no pool", state)
 			}
 			return fmt.Errorf("subpool: %s: %s: %w", target, missing, ctx.Err())
@@ -50,20 +51,23 @@ func WaitReady(ctx context.Context, cc *grpc.ClientConn) error {
 // waitReadyInterval is how often WaitReady looks: it is about as long as a handshake takes.
 const waitReadyInterval = 5 * time.Millisecond
 
-// missingOf says what the pools of target that are in this state wait for; found is false where
-// there is none.
-func missingOf(target string, state connectivity.State) (missing string, found bool) {
+// missingOf says what the pools of target that are in this state wait for, and how many pools of it
+// there are. In another state is the pool of another channel, or one whose state has just changed.
+func missingOf(target string, state connectivity.State) (missing string, pools int) {
+	missing = "its pool is in another state"
 	for _, handle := range Pools() {
 		p, ok := handle.Snapshot()
-		if !ok || p.Target != target || p.State != state.String() {
+		if !ok || p.Target != target {
 			continue
 		}
-		found = true
-		if m := missingIn(p); m != "" {
-			return m, true
+		if pools++; p.State != state.String() {
+			continue
+		}
+		if missing = missingIn(p); missing != "" {
+			break
 		}
 	}
-	return "", found
+	return missing, pools
 }
 
 // missingIn says what p waits for; empty if it has what it should.

@@ -65,6 +65,39 @@ func TestWaitReadyTellsAChannelWithAnotherPolicy(t *testing.T) {
 	})
 }
 
+// A pool has the target, so it may be the one of the channel, and have lost its connections just now.
+//
+// Guards: `case pools == 0 && state == connectivity.Ready`.
+func TestWaitReadyTakesNoPoolInAnotherStateForNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		refused := grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return nil, net.ErrClosed })
+		s.NewClient(t, harness.Policy(`{"size":1}`), refused).Connect()
+		synctest.Wait()
+		cc := s.NewClient(t, `{}`)
+		err := subpool.WaitReady(soon(t), cc)
+		require.ErrorContains(t, err, "its pool is in another state")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+// Guards: that `cc.Connect()` is in the loop.
+func TestWaitReadyConnectsAgainWhenTheChannelBecomesIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		var dials atomic.Int32
+		firstHangs := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			if dials.Add(1) == 1 {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return s.Dial(ctx, addr)
+		})
+		cc := s.NewClient(t, harness.Policy(`{"size":1}`), firstHangs, grpc.WithIdleTimeout(time.Second))
+		require.NoError(t, subpool.WaitReady(soon(t), cc))
+	})
+}
+
 func TestWaitReadyTellsAChannelThatIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
