@@ -105,7 +105,7 @@ func (c Config) Validate() error {
 // effective returns c without Size, and MaxSize as it follows MinSize. A MaxSize that is the
 // default cannot be told from one that was not given.
 func (c Config) effective() Config {
-	if c.Size > 0 {
+	if c.Size != 0 { // one below 0 too, so that it is refused in the form that is written
 		c.MinSize, c.MaxSize, c.Size = c.Size, c.Size, 0
 	}
 	if c.MaxSize == Default().MaxSize {

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -114,5 +115,14 @@ func TestTheBoundsThemselvesAreAllowed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			require.NoError(t, tt.config.Validate())
 		})
+	}
+}
+
+// Guards: `if c.Size != 0` in effective.
+func TestASizeBelowZeroIsWrittenToBeRefused(t *testing.T) {
+	for _, size := range []int{-1, config.MaxSubchannels + 1} {
+		c := with(func(c *config.Config) { c.Size = size })
+		require.ErrorContains(t, c.Validate(), fmt.Sprintf("subpool: size: %d, must be 0 to 1024", size))
+		require.Contains(t, c.ServiceConfig(), fmt.Sprintf(`"minSize":%d,"maxSize":%[1]d`, size))
 	}
 }

@@ -128,9 +128,7 @@ func (c Config) ServiceConfig() string {
 }
 
 func (c Config) write() []byte {
-	if c.Size >= 0 { // else it is written as it is, to be refused
-		c = c.effective()
-	}
+	c = c.effective()
 	var buf bytes.Buffer
 	for _, f := range fields {
 		name, at := c.at(f)
