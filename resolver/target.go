@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -130,13 +129,15 @@ func ownQuery(nested string) string {
 	case dnsScheme, "passthrough", "unix", "unix-abstract":
 		return nested
 	}
-	if at := questionMark.FindStringIndex(nested); at != nil {
-		return nested[:at[0]] + "?" + nested[at[1]:]
+	before, query, found := strings.Cut(nested, "%3F")
+	if b, q, lower := strings.Cut(nested, "%3f"); lower && len(b) < len(before) {
+		before, query, found = b, q, true
 	}
-	return nested
+	if !found {
+		return nested
+	}
+	return before + "?" + query
 }
-
-var questionMark = regexp.MustCompile("%3[Ff]")
 
 func innerTarget(s string) (resolver.Target, error) {
 	u, err := url.Parse(s)
