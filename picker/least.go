@@ -14,7 +14,7 @@ import (
 type leastInFlight struct{ pool }
 
 func (p *leastInFlight) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
-	if p.Waiters.Attentive() && p.Waiters.PicksAgain(info.Ctx) {
+	if p.Waiters.ExpectsRepicks() && p.Waiters.PicksAgain(info.Ctx) {
 		return p.retry(info)
 	}
 	if len(p.conns) == 1 {

@@ -23,7 +23,7 @@ func newRoundRobin(s load.Input) balancer.Picker {
 }
 
 func (p *roundRobin) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
-	if p.Waiters.Attentive() && p.Waiters.PicksAgain(info.Ctx) {
+	if p.Waiters.ExpectsRepicks() && p.Waiters.PicksAgain(info.Ctx) {
 		return p.retry(info)
 	}
 	return p.pickFrom(int(p.next.Add(1)%uint64(len(p.conns))), info)

@@ -28,7 +28,7 @@ func wrap(b base.PickerBuilder, s load.Input) balancer.Picker {
 }
 
 func (p *wrapped) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
-	if p.Waiters.Attentive() && p.Waiters.PicksAgain(info.Ctx) {
+	if p.Waiters.ExpectsRepicks() && p.Waiters.PicksAgain(info.Ctx) {
 		return p.retry(info)
 	}
 	res, err := p.Picker.Pick(info)

@@ -68,14 +68,15 @@ func (l *Load) Fresh() bool {
 	return opened == 0 || l.freshIn.Load() == opened
 }
 
-func (w *Waiters) expectRetry() { w.attention.Add(2) }
+func (w *Waiters) expectRetry() { w.repicks.Add(2) }
 
-// Attentive reports whether picks must call PicksAgain: RPCs are held, or retries are expected.
-func (w *Waiters) Attentive() bool { return w.attention.Load() > 0 }
+// ExpectsRepicks reports whether picks must call PicksAgain, for their RPC may have been picked before:
+// RPCs are held, or retries are expected.
+func (w *Waiters) ExpectsRepicks() bool { return w.repicks.Load() > 0 }
 
 // Retrying reports whether picks are taken for transparent retries, or RPCs are held for
 // being some.
-func (w *Waiters) Retrying() bool { return uint32(w.attention.Load()) > 0 || w.HeldRetries() > 0 }
+func (w *Waiters) Retrying() bool { return uint32(w.repicks.Load()) > 0 || w.HeldRetries() > 0 }
 
 // HeldRetries returns how many RPCs are held for a fresh connection.
 func (w *Waiters) HeldRetries() int { return int(w.waits.retries.Load()) }
@@ -83,7 +84,7 @@ func (w *Waiters) HeldRetries() int { return int(w.waits.retries.Load()) }
 // EndRetries makes all RPCs be picked as usual again. A publication must follow, or those
 // that are held stay so.
 func (w *Waiters) EndRetries() {
-	w.attention.And(lessOneWait) // its high half
+	w.repicks.And(lessOneWait) // its high half
 	for _, x := range w.waits.byRPC.Range {
 		if x, ok := x.(*wait); ok && x.state.CompareAndSwap(heldAsRetry, held) {
 			w.waits.retries.Add(-1)
@@ -106,8 +107,8 @@ func (w *Waiters) PicksAgain(ctx context.Context) (retry bool) {
 			}
 		}
 	}
-	for n := w.attention.Load(); uint32(n) != 0; n = w.attention.Load() {
-		if w.attention.CompareAndSwap(n, n-1) {
+	for n := w.repicks.Load(); uint32(n) != 0; n = w.repicks.Load() {
+		if w.repicks.CompareAndSwap(n, n-1) {
 			return true
 		}
 	}

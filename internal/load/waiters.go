@@ -42,11 +42,11 @@ type Waiters struct {
 	signals     Signals
 	connections atomic.Uint64 // that were ever made
 
-	// attention holds in its low half the picks to come that are taken for transparent retries, in
+	// repicks holds in its low half the picks to come that are taken for transparent retries, in
 	// its high half the waits of RPCs that are held. They share a word, for each pick looks at
 	// it.
-	attention atomic.Uint64
-	waits     waits
+	repicks atomic.Uint64
+	waits   waits
 
 	held, queued, refused atomic.Int64 // RPCs, since TakeFull
 	waitedFor             atomic.Int64 // nanoseconds, of all RPCs

@@ -21,7 +21,7 @@ type waits struct {
 	byRPC   sync.Map     // *wait by the channel of the context, which is that of all picks of an RPC
 }
 
-// What a wait adds to Waiters.attention.
+// What a wait adds to Waiters.repicks.
 const (
 	oneWait     = 1 << 32
 	lessOneWait = ^uint64(oneWait - 1) // takes one back
@@ -44,19 +44,22 @@ const (
 
 // begin returns the wait of an RPC, which may have begun before. It lasts until the RPC is placed or
 // queued, or gives up.
-func (w *Waiters) begin(ctx context.Context) (x *wait) {
-	x = &wait{since: time.Now()}
+func (w *Waiters) begin(ctx context.Context) *wait {
+	if x := w.waitOf(ctx); x != nil {
+		w.resume(x)
+		return x
+	}
+	x := &wait{since: time.Now()}
 	if !known(ctx) {
 		x.state.Store(over)
 		return x
 	}
-	w.attention.Add(oneWait) // before it is seen, so that no count is ever too small
+	w.repicks.Add(oneWait) // before it is seen, so that no count is ever too small
 	w.waits.held.Add(1)
-	if old, found := w.waits.byRPC.LoadOrStore(ctx.Done(), x); found {
-		w.attention.Add(lessOneWait)
-		if x, _ = old.(*wait); !x.state.CompareAndSwap(picking, held) {
-			w.waits.held.Add(-1)
-		}
+	if other, found := w.waits.byRPC.LoadOrStore(ctx.Done(), x); found { // of an RPC with the same channel
+		w.repicks.Add(lessOneWait)
+		w.waits.held.Add(-1)
+		x, _ = other.(*wait)
 		return x
 	}
 	context.AfterFunc(ctx, func() {
@@ -65,6 +68,14 @@ func (w *Waiters) begin(ctx context.Context) (x *wait) {
 		}
 	})
 	return x
+}
+
+// resume counts an RPC as held again that picked again in vain, unless its wait is over.
+func (w *Waiters) resume(x *wait) {
+	w.waits.held.Add(1) // before it is seen, as in begin
+	if !x.state.CompareAndSwap(picking, held) {
+		w.waits.held.Add(-1)
+	}
 }
 
 // known reports whether an RPC can be told by its context. In gRPC it can; what a stats.Handler
@@ -97,7 +108,7 @@ func (w *Waiters) remove(ctx context.Context) *wait {
 		return nil
 	}
 	found, _ := x.(*wait)
-	w.attention.Add(lessOneWait)
+	w.repicks.Add(lessOneWait)
 	w.leave(found.state.Swap(over))
 	return found
 }
@@ -119,7 +130,7 @@ func (w *Waiters) Held() int { return int(w.waits.held.Load()) }
 // Placed says that an RPC that may have been held found a place. Where none is held that costs
 // one read.
 func (w *Waiters) Placed(ctx context.Context) {
-	if w.attention.Load() >= oneWait {
+	if w.repicks.Load() >= oneWait {
 		w.placed(ctx)
 	}
 }
@@ -132,8 +143,11 @@ func (w *Waiters) placed(ctx context.Context) {
 
 // StillHeld says that a pick ended as it began: the RPC is held if it was held before.
 func (w *Waiters) StillHeld(ctx context.Context) {
-	if w.attention.Load() >= oneWait && w.waitOf(ctx) != nil {
-		w.begin(ctx)
+	if w.repicks.Load() < oneWait {
+		return
+	}
+	if x := w.waitOf(ctx); x != nil {
+		w.resume(x)
 	}
 }
 
@@ -143,7 +157,7 @@ func (w *Waiters) EndWaits() {
 		if _, found := w.waits.byRPC.LoadAndDelete(key); !found {
 			continue
 		}
-		w.attention.Add(lessOneWait)
+		w.repicks.Add(lessOneWait)
 		if x, ok := x.(*wait); ok {
 			w.leave(x.state.Swap(over))
 		}

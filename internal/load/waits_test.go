@@ -41,7 +41,7 @@ func TestTheWaitOfAnRPCThatIsHeldEndsWhenItIsPlaced(t *testing.T) {
 		w := listen()
 		w.Wait(t.Context())
 		time.Sleep(time.Second)
-		require.True(t, w.Attentive())
+		require.True(t, w.ExpectsRepicks())
 		require.False(t, w.PicksAgain(t.Context()))
 		require.Zero(t, w.Held(), "it may have a place by now")
 		w.Wait(t.Context())
@@ -55,7 +55,7 @@ func TestTheWaitOfAnRPCThatIsHeldEndsWhenItIsPlaced(t *testing.T) {
 		require.Zero(t, w.Held())
 		w.Placed(t.Context())
 		require.Len(t, w.waits, 1, "the next RPC did not wait")
-		require.False(t, w.Attentive())
+		require.False(t, w.ExpectsRepicks())
 	})
 }
 
@@ -217,7 +217,7 @@ func TestRPCsThatShareAContextAreNotCountedForEver(t *testing.T) {
 				}
 				rpcs.Wait()
 				w.Placed(ctx)
-				require.False(t, w.Attentive())
+				require.False(t, w.ExpectsRepicks())
 				require.Zero(t, w.Held())
 			}
 		})
@@ -228,6 +228,6 @@ func TestWaitsOfAPoolThatIsClosedAreForgotten(t *testing.T) {
 	w := NewWaiters(Signals{})
 	w.Wait(t.Context())
 	w.EndWaits()
-	require.False(t, w.Attentive())
+	require.False(t, w.ExpectsRepicks())
 	require.Zero(t, w.Held())
 }
