@@ -83,7 +83,7 @@ func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	p.schedule.timer = time.AfterFunc(time.Hour, p.wake)
 	p.schedule.timer.Stop()
 	unregister, stop := registry.Register(p), p.reportGauges()
-	p.unregister = func() { unregister(); stop() }
+	p.unregister = func() { stop(); unregister() }
 	return p
 }
 

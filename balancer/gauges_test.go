@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/experimental/stats"
 
 	"github.com/grpc-subpool/subpool/internal/load"
+	"github.com/grpc-subpool/subpool/internal/registry"
 )
 
 // collecting locks as OpenTelemetry does: a registration waits for a collection.
@@ -27,13 +28,16 @@ func (r *collecting) RegisterAsyncReporter(stats.AsyncMetricReporter, ...stats.A
 
 // A channel is opened while metrics are collected.
 //
-// Guards: `s.Unlock()` before RegisterAsyncReporter in reportGauges.
+// Guards: that reportGauges holds no lock, as registry's, across RegisterAsyncReporter.
 func TestARegistrationThatWaitsForACollectionDoesNotHoldItUp(t *testing.T) {
 	r := &collecting{registers: make(chan struct{})}
 	p := &pool{channel: channel{recorder: r, target: "collected"}, waiters: load.NewWaiters(load.Signals{})}
 	r.Lock() // a collection begins
 	var opens sync.WaitGroup
-	opens.Go(func() { p.reportGauges()() })
+	opens.Go(func() {
+		defer registry.Register(p)()
+		p.reportGauges()()
+	})
 	<-r.registers
 	reported := make(chan error)
 	go func() { reported <- p.report(nowhere{}) }()
@@ -52,8 +56,8 @@ func TestARegistrationThatWaitsForACollectionDoesNotHoldItUp(t *testing.T) {
 // Guards: TryLock in pool.report.
 func TestACollectionDoesNotWaitForAPool(t *testing.T) {
 	p := &pool{channel: channel{recorder: stats.UnimplementedMetricsRecorder{}, target: "busy"}, waiters: load.NewWaiters(load.Signals{})}
-	stop := p.reportGauges()
-	defer stop()
+	defer registry.Register(p)()
+	defer p.reportGauges()()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	require.NoError(t, p.report(nowhere{}))

@@ -98,7 +98,6 @@ func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
 		Since:     p.since,
 		Ignored:   slices.Clone(p.ignored),
 		Settings:  config.Default(), // until the resolver has answered
-		Held:      p.waiters.Held(),
 		Endpoints: []inspect.Endpoint{},
 		Totals:    p.counters.totals(),
 		Decisions: p.decisions.all(),
@@ -108,19 +107,12 @@ func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
 	}
 	for _, e := range p.endpoints.list {
 		shown.Endpoints = append(shown.Endpoints, e.Snapshot())
-		for _, s := range e.subchannels {
-			if s.conn != nil {
-				shown.Queued += s.conn.load.Queued()
-			}
-		}
 	}
+	shown.Lingering = inspect.Lingering{Connections: len(p.leftovers.lingering), InFlight: p.lingeringLocked()}
+	shown.Held, shown.Queued = p.waiters.Held(), p.queuedLocked() // after those in flight
 	shown.Totals.WaitSeconds = p.waiters.WaitedFor().Seconds()
 	if shown.Error == "" && p.failure.connection != nil && p.endpoints.sum.phases[lifecycle.Backoff] > 0 {
 		shown.Error = p.errorLocked().Error()
-	}
-	for _, c := range p.leftovers.lingering {
-		shown.Lingering.Connections++
-		shown.Lingering.InFlight += c.load.InFlight()
 	}
 	return shown
 }

@@ -126,7 +126,7 @@ func (c client) sixStreams() (end func()) {
 	}
 }
 
-// Guards: the loop over p.leftovers.lingering in snapshotLocked.
+// Guards: lingeringLocked.
 func TestASnapshotShowsLingeringConnections(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		time.Sleep(time.Second)

@@ -25,10 +25,10 @@ type handle struct {
 var live struct {
 	sync.Mutex
 	last    uint64
-	handles []inspect.Handle // oldest first
+	handles []*handle // oldest first
 }
 
-// Register adds a pool to [Pools], until remove is called.
+// Register adds a pool to [Pools] and [Sources], until remove is called.
 func Register(s Source) (remove func()) {
 	live.Lock()
 	defer live.Unlock()
@@ -40,7 +40,7 @@ func Register(s Source) (remove func()) {
 		h.source.Store(nil)
 		live.Lock()
 		defer live.Unlock()
-		live.handles = slices.DeleteFunc(live.handles, func(o inspect.Handle) bool { return o == h })
+		live.handles = slices.DeleteFunc(live.handles, func(o *handle) bool { return o == h })
 	}
 }
 
@@ -48,7 +48,24 @@ func Register(s Source) (remove func()) {
 func Pools() []inspect.Handle {
 	live.Lock()
 	defer live.Unlock()
-	return slices.Clone(live.handles)
+	handles := make([]inspect.Handle, len(live.handles))
+	for i, h := range live.handles {
+		handles[i] = h
+	}
+	return handles
+}
+
+// Sources returns the live pools themselves.
+func Sources() []Source {
+	live.Lock()
+	defer live.Unlock()
+	sources := make([]Source, 0, len(live.handles))
+	for _, h := range live.handles {
+		if s := h.source.Load(); s != nil {
+			sources = append(sources, *s)
+		}
+	}
+	return sources
 }
 
 func (h *handle) ID() uint64 { return h.id }
