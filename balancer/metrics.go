@@ -25,7 +25,7 @@ var (
 	growthMetric = stats.RegisterInt64Count(described("subpool.growth", "{subchannel}",
 		"Subchannels that were added because the demand called for them."))
 	fullMetric = stats.RegisterInt64Count(described("subpool.calls.full", "{call}",
-		"RPCs that found every connection full: held for a dial, queued in a connection, or refused.", "subpool.outcome"))
+		"RPCs that found every connection full: held for a place, queued in a connection, or refused.", "subpool.outcome"))
 	forceClosedMetric = stats.RegisterInt64Count(described("subpool.calls.force_closed", "{call}",
 		"RPCs in flight on connections that were closed after drainTimeout."))
 	limitMetric = stats.RegisterInt64Gauge(described("subpool.stream_limit", "{stream}",

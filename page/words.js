@@ -63,7 +63,7 @@ function totalsOf(t) {
     ...retired.sort(([, a], [, b]) => b - a).map(([reason, n]) => [reason, number(n), "part"]),
     ["Renewals failed", number(t.renewalsFailed)],
     ["Subchannels grown", number(t.grown)],
-    ["RPCs held for a dial", number(t.held)],
+    ["RPCs held for a place", number(t.held)],
     ["RPCs queued for a stream", number(t.queued)],
     ["RPCs refused", number(t.refused)],
     ["RPCs force-closed", number(t.forceClosed)],

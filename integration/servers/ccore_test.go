@@ -16,22 +16,28 @@ import (
 // C-core ends a connection at its age with a GOAWAY that refuses nothing and, when its PING
 // was answered, a final one that refuses nothing either. One that is idle it ends with a
 // GOAWAY that refuses all (INTERNAL_ERROR, last stream 0), and closes at once.
-var ccore = []scenario{
-	{
-		part: "C-core (Python)", habit: "max_connection_age 1 s", ends: true,
-		start: startPython(`{"grpc.max_connection_age_ms": 1000}`, 0),
-		load:  load{interval: time.Second / 150, rpcs: 750},
-	},
-	{
-		part: "C-core (Python)", habit: "max_connection_idle 600 ms", ends: true, pools: 2, size: 16,
-		start: startPython(`{"grpc.max_connection_idle_ms": 600}`, 0),
-		load:  nearly600,
-	},
-	{
-		part: "C-core (Python)", habit: "max_concurrent_streams 5", limit: 5,
-		start: startPython(`{"grpc.max_concurrent_streams": 5}`, 50*time.Millisecond),
-		load:  load{interval: time.Second / 150, rpcs: 600},
-	},
+var ccore = channelArguments("C-core (Python)", startPython, 150)
+
+// channelArguments are the scenarios of a server that takes C-core's arguments, in JSON; start's
+// answers take as long as it is told.
+func channelArguments(part string, start func(arguments string, answer time.Duration) func(*testing.T) server, perSecond int) []scenario {
+	return []scenario{
+		{
+			part: part, habit: "max_connection_age_ms 1000", ends: true,
+			start: start(`{"grpc.max_connection_age_ms": 1000}`, 0),
+			load:  load{interval: time.Second / time.Duration(perSecond), rpcs: 5 * perSecond},
+		},
+		{
+			part: part, habit: "max_connection_idle_ms 600", ends: true, pools: 2, size: 16,
+			start: start(`{"grpc.max_connection_idle_ms": 600}`, 0),
+			load:  nearly600,
+		},
+		{
+			part: part, habit: "max_concurrent_streams 5", limit: 5,
+			start: start(`{"grpc.max_concurrent_streams": 5}`, 50*time.Millisecond),
+			load:  load{interval: time.Second / 150, rpcs: 600},
+		},
+	}
 }
 
 // startPython runs a server on C-core with these options, in JSON, whose answers take so long.

@@ -19,23 +19,7 @@ import (
 
 // grpc-node ends a connection at its age with two GOAWAYs, the second right behind the first;
 // one that is idle with a GOAWAY that refuses what it has not seen.
-var node = []scenario{
-	{
-		part: "grpc-node", habit: "max_connection_age_ms 1000", ends: true,
-		start: nodeWith(`{"grpc.max_connection_age_ms": 1000}`, 0),
-		load:  load{interval: time.Second / 200, rpcs: 1000},
-	},
-	{
-		part: "grpc-node", habit: "max_connection_idle_ms 600", ends: true, pools: 2, size: 16,
-		start: nodeWith(`{"grpc.max_connection_idle_ms": 600}`, 0),
-		load:  nearly600,
-	},
-	{
-		part: "grpc-node", habit: "max_concurrent_streams 5", limit: 5,
-		start: nodeWith(`{"grpc.max_concurrent_streams": 5}`, 50*time.Millisecond),
-		load:  load{interval: time.Second / 150, rpcs: 600},
-	},
-}
+var node = channelArguments("grpc-node", nodeWith, 200)
 
 func nodeWith(options string, answer time.Duration) func(*testing.T) server {
 	return func(t *testing.T) server {

@@ -26,16 +26,24 @@ func newPubSub(ctx context.Context, target, pool string) (*pubsub.Client, error)
 	return client, err
 }
 
-func TestPubSub(t *testing.T) {
+const topic = "projects/project/topics/topic"
+
+// openPubSub opens a client of a server that has the topic, by way of a relay.
+func openPubSub(t *testing.T) (*pubsub.Client, *relay) {
+	t.Helper()
 	server := pstest.NewServer()
-	defer server.Close()
+	t.Cleanup(func() { _ = server.Close() })
 	r := startRelay(t, server.Addr)
 	client, err := newPubSub(t.Context(), "dns:///"+r.address(), pool)
 	require.NoError(t, err)
-	defer client.Close()
-	topic := "projects/project/topics/topic"
+	t.Cleanup(func() { _ = client.Close() })
 	_, err = client.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: topic})
 	require.NoError(t, err)
+	return client, r
+}
+
+func TestPubSub(t *testing.T) {
+	client, r := openPubSub(t)
 	publisher := client.Publisher("topic")
 	defer publisher.Stop()
 	harness.Renewed(t, r.connections, func(ctx context.Context) error {
@@ -47,16 +55,9 @@ func TestPubSub(t *testing.T) {
 // A subscriber's stream has no end, so that its connection drains for ever; the others are
 // renewed nevertheless.
 func TestASubscriberGetsAllMessagesWhileOtherConnectionsAreRenewed(t *testing.T) {
-	server := pstest.NewServer()
-	defer server.Close()
-	r := startRelay(t, server.Addr)
-	client, err := newPubSub(t.Context(), "dns:///"+r.address(), pool)
-	require.NoError(t, err)
-	defer client.Close()
-	topic, subscription := "projects/project/topics/topic", "projects/project/subscriptions/subscription"
-	_, err = client.TopicAdminClient.CreateTopic(t.Context(), &pubsubpb.Topic{Name: topic})
-	require.NoError(t, err)
-	_, err = client.SubscriptionAdminClient.CreateSubscription(t.Context(), &pubsubpb.Subscription{Name: subscription, Topic: topic})
+	client, r := openPubSub(t)
+	subscription := "projects/project/subscriptions/subscription"
+	_, err := client.SubscriptionAdminClient.CreateSubscription(t.Context(), &pubsubpb.Subscription{Name: subscription, Topic: topic})
 	require.NoError(t, err)
 
 	ctx, cancel := context.WithCancel(t.Context())
