@@ -59,7 +59,10 @@ func (p *pool) callsLocked() (inFlight, waiting int) {
 			}
 		}
 	}
-	return inFlight + p.lingeringLocked(), p.waiters.Held() + p.queuedLocked()
+	for _, c := range p.leftovers.lingering {
+		inFlight += c.load.InFlight()
+	}
+	return inFlight, p.waiters.Held() + p.queuedLocked()
 }
 
 // queuedLocked counts the RPCs that are queued in connections.
@@ -72,12 +75,4 @@ func (p *pool) queuedLocked() (n int) {
 		}
 	}
 	return n
-}
-
-// lingeringLocked counts the RPCs of connections that get no more.
-func (p *pool) lingeringLocked() (inFlight int) {
-	for _, c := range p.leftovers.lingering {
-		inFlight += c.load.InFlight()
-	}
-	return inFlight
 }

@@ -17,14 +17,14 @@ import (
 
 // Snapshot implements registry.Source.
 func (p *pool) Snapshot() (inspect.Pool, bool) {
-	shown, connections, ok := p.snapshot()
-	for _, c := range connections { // what the system is asked for is asked without the lock
-		c.show()
+	shown, transports, ok := p.snapshot()
+	for _, t := range transports { // what the system is asked for is asked without the lock
+		t.show()
 	}
 	return shown, ok
 }
 
-func (p *pool) snapshot() (shown inspect.Pool, connections []shownConnection, ok bool) {
+func (p *pool) snapshot() (shown inspect.Pool, transports []shownTransport, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -35,11 +35,14 @@ func (p *pool) snapshot() (shown inspect.Pool, connections []shownConnection, ok
 		for j := range shown.Endpoints[i].Subchannels {
 			s := &shown.Endpoints[i].Subchannels[j]
 			if sub := p.endpoints.byID[lifecycle.ID(s.ID)]; sub != nil && sub.conn != nil {
-				connections = append(connections, shownConnection{s, sub.conn.subConn.sc, sub.conn.transport})
+				transports = append(transports, shownTransport{&s.Transport, sub.conn.transport, sub.conn.subConn.sc, &s.ChannelzID})
 			}
 		}
 	}
-	return shown, connections, true
+	for i, c := range p.leftovers.lingering {
+		transports = append(transports, shownTransport{Transport: &shown.Lingering[i].Transport, conn: c.transport})
+	}
+	return shown, transports, true
 }
 
 // channelzID is gRPC's number of a SubConn, by which it logs. Only its text has it; 0 if a
@@ -51,23 +54,29 @@ func channelzID(sc balancer.SubConn) (id int64) {
 	return id
 }
 
-// A shownConnection is a connection in a snapshot.
-type shownConnection struct {
-	*inspect.Subchannel
-	subConn   balancer.SubConn
-	transport *h2conn.Conn // may be nil
+// A shownTransport is a connection in a snapshot.
+type shownTransport struct {
+	*inspect.Transport
+	conn *h2conn.Conn // may be nil
+
+	subConn    balancer.SubConn // nil where the connection lingers
+	channelzID *int64
 }
 
 // show fills in what gRPC, the connection and the system know.
-func (c shownConnection) show() {
-	c.ChannelzID = channelzID(c.subConn)
-	if c.transport == nil {
+func (t shownTransport) show() {
+	if t.subConn != nil {
+		*t.channelzID = channelzID(t.subConn)
+	}
+	if t.conn == nil {
 		return
 	}
-	c.Local, c.Remote = c.transport.LocalAddr().String(), c.transport.RemoteAddr().String()
-	if t, ok := c.transport.TCP(); ok {
-		tcp := inspect.TCP(t)
-		c.TCP = &tcp
+	t.Local, t.Remote = t.conn.LocalAddr().String(), t.conn.RemoteAddr().String()
+	if g := t.conn.GoAway(); g != nil {
+		t.GoAway = g.String()
+	}
+	if tcp, ok := t.conn.TCP(); ok {
+		t.TCP = (*inspect.TCP)(&tcp)
 	}
 }
 
@@ -108,7 +117,9 @@ func (p *pool) snapshotLocked(now time.Time) inspect.Pool {
 	for _, e := range p.endpoints.list {
 		shown.Endpoints = append(shown.Endpoints, e.Snapshot())
 	}
-	shown.Lingering = inspect.Lingering{Connections: len(p.leftovers.lingering), InFlight: p.lingeringLocked()}
+	for _, c := range p.leftovers.lingering {
+		shown.Lingering = append(shown.Lingering, inspect.Lingering{Since: c.drainingAt, InFlight: c.load.InFlight()})
+	}
 	shown.Held, shown.Queued = p.waiters.Held(), p.queuedLocked() // after those in flight
 	shown.Totals.WaitSeconds = p.waiters.WaitedFor().Seconds()
 	if shown.Error == "" && p.failure.connection != nil && p.endpoints.sum.phases[lifecycle.Backoff] > 0 {

@@ -126,7 +126,7 @@ func (c client) sixStreams() (end func()) {
 	}
 }
 
-// Guards: lingeringLocked.
+// Guards: the loops over p.leftovers.lingering in snapshot and snapshotLocked; `t.GoAway = g.String()` in show.
 func TestASnapshotShowsLingeringConnections(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		time.Sleep(time.Second)
@@ -134,7 +134,12 @@ func TestASnapshotShowsLingeringConnections(t *testing.T) {
 		c.GoAway(t, 1)
 		synctest.Wait()
 		p := shown(t)
-		require.Equal(t, inspect.Lingering{Connections: 1, InFlight: 3}, p.Lingering)
+		require.Len(t, p.Lingering, 1)
+		l := p.Lingering[0]
+		require.Equal(t, 3, l.InFlight)
+		require.Equal(t, p.At, l.Since)
+		require.Equal(t, "GOAWAY, code: NO_ERROR", l.GoAway)
+		require.NotEmpty(t, l.Remote)
 		inFlight := 0
 		for _, s := range p.Endpoints[0].Subchannels {
 			inFlight += s.InFlight

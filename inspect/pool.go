@@ -43,17 +43,18 @@ type Pool struct {
 	Ignored   []string      `json:"ignored,omitempty"` // settings that were given and are not known, most likely misspelt
 	Held      int           `json:"held"`              // RPCs that pickers hold: for a dial, a place, or a connection made after a GOAWAY
 	Queued    int           `json:"queued"`            // RPCs that wait for a stream on full connections
-	Lingering Lingering     `json:"lingering"`
+	Lingering []Lingering   `json:"lingering,omitempty"`
 	Endpoints []Endpoint    `json:"endpoints"`
 	Totals    Totals        `json:"totals"`
 	Decisions []Decision    `json:"decisions"` // the last ones, oldest first
 }
 
-// Lingering are the connections that a GOAWAY has taken from their subchannel, and that
-// still carry RPCs. No Budget has them: gRPC closes each after its last RPC.
+// A Lingering is a connection that a GOAWAY has taken from its subchannel, and that still carries
+// RPCs. No Budget has it: gRPC closes it after its last RPC.
 type Lingering struct {
-	Connections int `json:"connections"`
-	InFlight    int `json:"inFlight"` // RPCs
+	Transport
+	Since    time.Time `json:"since"`    // when its subchannel lost it
+	InFlight int       `json:"inFlight"` // RPCs
 }
 
 // An Endpoint is the duplicates of one server address.
@@ -91,17 +92,23 @@ type TCP struct {
 	PacketsRetransmitted int64         `json:"packetsRetransmitted"` // of these
 }
 
+// A Transport is a connection as the system and the server tell of it.
+type Transport struct {
+	Local  string `json:"local,omitempty"` // its addresses as `ss` shows them
+	Remote string `json:"remote,omitempty"`
+	GoAway string `json:"goAway,omitempty"` // that the server sent: its code and debug data
+	TCP    *TCP   `json:"tcp,omitempty"`    // nil where the system does not tell
+}
+
 // A Subchannel is one duplicate.
 type Subchannel struct {
 	ID         int        `json:"id"`                   // its number in the pool's log, by the order of making
 	ChannelzID int64      `json:"channelzId,omitempty"` // of gRPC's subchannel, while there is one
 	Address    string     `json:"address,omitempty"`    // as the resolver has it
-	Local      string     `json:"local,omitempty"`      // addresses of the connection as the system has them, as `ss` shows them
-	Remote     string     `json:"remote,omitempty"`
-	State      string     `json:"state"`               // idle, connecting, backoff (gRPC's), checking (connected, health unknown), not_serving, ready, draining
-	Connected  *time.Time `json:"connected,omitempty"` // when the connection was made
-	EndOfLife  *time.Time `json:"endOfLife,omitempty"` // when it will be replaced for its age
-	LastUse    *time.Time `json:"lastUse,omitempty"`   // last seen in use, to within idleTimeout ÷ 16; where that is 0, there only while RPCs are in flight
+	State      string     `json:"state"`                // idle, connecting, backoff (gRPC's), checking (connected, health unknown), not_serving, ready, draining
+	Connected  *time.Time `json:"connected,omitempty"`  // when the connection was made
+	EndOfLife  *time.Time `json:"endOfLife,omitempty"`  // when it will be replaced for its age
+	LastUse    *time.Time `json:"lastUse,omitempty"`    // last seen in use, to within idleTimeout ÷ 16; where that is 0, there only while RPCs are in flight
 	InFlight   int        `json:"inFlight"`
 	Started    uint32     `json:"started"`            // RPCs on this connection, modulo 2³²
 	Failed     uint32     `json:"failed"`             // of those that ended, in a way in which a server in trouble ends them
@@ -109,7 +116,7 @@ type Subchannel struct {
 	Suspect    bool       `json:"suspect,omitempty"`  // answers nothing, or fails more than its siblings: see unresponsiveTimeout and outlierInterval
 	Replaces   string     `json:"replaces,omitempty"` // why its predecessor went: a reason of Totals.Retired
 	Retired    string     `json:"retired,omitempty"`  // why it drains: the same
-	TCP        *TCP       `json:"tcp,omitempty"`      // nil where the system does not tell
+	Transport
 }
 
 // Totals count since the pool was made.

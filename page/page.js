@@ -123,11 +123,13 @@ function showPool({ p, sum, f, now, ...view }) {
 // peakInWords adds no peaks up without saying so: those of several endpoints were at different times.
 function peakInWords(p, sum) {
   const window = tidy(p.settings.idleTimeout);
-  const { connections, inFlight } = p.lingering ?? { inFlight: 0 };
+  const lingering = p.lingering ?? [];
+  const goAway = lingering[0]?.goAway;
   const peak = p.endpoints?.length > 1 ? `peaks of endpoints add up to at most ${number(sum.peak)}`
     : `peak ${number(Math.max(sum.peak, sum.inFlight))}`;
   return peak + (window === "off" ? "" : ` in ${window}`) +
-    (inFlight ? `, and ${number(inFlight)} on ${count(connections, "connection")} that the server is closing` : "");
+    (lingering.length ? `, and ${number(lingering.reduce((n, l) => n + l.inFlight, 0))} on ${count(lingering.length, "connection")} that the server is closing` : "") +
+    (goAway ? ` (${goAway})` : "");
 }
 
 // showRates says what became of the pool since the last look.

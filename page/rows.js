@@ -118,6 +118,7 @@ function factsOf(s, p) {
     ["Retransmitted", t ? `${number(t.packetsRetransmitted)} of ${count(t.packetsSent, "packet")}` : none],
     ["Under way", t ? `${number(t.unacknowledged)} of ${count(t.congestionWindow, "segment")}` : none],
     ["channelz id", s.channelzId ?? none],
+    ["Server sent", s.goAway ?? none, "long"],
     ...Object.values(columnsOf(s, p)).map(([name, value]) => [name, value, "narrow"]),
   ];
 }

@@ -41,6 +41,9 @@ func short(look int) inspect.Pool {
 		s := tideSubchannel(i, 4, 80, storyBegan) // which counts nothing
 		s.InFlight, s.Limit, s.ChannelzID = 20, 10, int64(40+i)
 		s.Local, s.Remote = "10.0.0.7:4870"+strconv.Itoa(i), "10.20.0.31:443"
+		if i == 1 {
+			s.GoAway = `GOAWAY, code: NO_ERROR, debug data: "max_age"`
+		}
 		s.TCP = &inspect.TCP{RTT: 1_260_000, RTTVariance: 310_000, MinRTT: 870_000,
 			CongestionWindow: 10, Unacknowledged: 2, PacketsSent: 12_044, PacketsRetransmitted: 31}
 		if i == 0 { // it counts on, beyond the largest number

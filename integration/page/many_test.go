@@ -50,7 +50,8 @@ func TestARowUnfoldsWhatIsKnownOfItsConnection(t *testing.T) {
 	tb.wait("document.querySelectorAll('tbody tr').length == 5")
 	assert.Equal(t, folded, eval[string](tb, columns), "the columns stay where they are")
 	assert.Equal(t, []string{"Connection: 10.0.0.7:48701 → 10.20.0.31:443", "Round trip: 1.3 ms, least 870 µs, ± 310 µs",
-		"Retransmitted: 31 of 12,044 packets", "Under way: 2 of 10 segments", "channelz id: 41"},
+		"Retransmitted: 31 of 12,044 packets", "Under way: 2 of 10 segments", "channelz id: 41",
+		`Server sent: GOAWAY, code: NO_ERROR, debug data: "max_age"`},
 		eval[[]string](tb, "[...document.querySelectorAll('.more dl > div:not(.narrow)')].map(div => div.children[0].textContent + ': ' + div.children[1].textContent)"))
 	assert.Equal(t, "true", eval[string](tb, "document.querySelectorAll('.unfold')[1].ariaExpanded"))
 	tb.do(chromedp.Evaluate[chromedp.Void]("document.querySelectorAll('.unfold')[1].click()"))

@@ -30,7 +30,7 @@ func TestThePageTellsWhatIsNoSubchannelsAnyMoreAndWhatIsNotKnown(t *testing.T) {
 	register(t, outage)
 	tb := open(t, serve(t, page.Handler()))
 	tb.wait("document.querySelectorAll('tbody tr').length == 6")
-	assert.Contains(t, tb.texts("[data-f=inFlightNote]")[0], "and 2 on 1 connection that the server is closing")
+	assert.Contains(t, tb.texts("[data-f=inFlightNote]")[0], `and 2 on 1 connection that the server is closing (GOAWAY, code: ENHANCE_YOUR_CALM, debug data: "too_many_pings")`)
 	notes := tb.texts(".note")
 	assert.Contains(t, notes[0], "the server sets no limit of streams")
 	assert.Contains(t, notes[1], "limit of streams unknown")

@@ -23,7 +23,7 @@ func TestHostileStringsAreShownAsText(t *testing.T) {
 		e := &p.Endpoints[0]
 		e.Addresses, e.State, e.Missing = []string{hostile, hostile}, hostile, 1
 		s := &e.Subchannels[0]
-		s.Address, s.State, s.Replaces, s.Local, s.Remote = hostile, hostile, hostile, hostile, hostile
+		s.Address, s.State, s.Replaces, s.Local, s.Remote, s.GoAway = hostile, hostile, hostile, hostile, hostile, hostile
 		e.Subchannels[1].State = "backoff"
 		p.Endpoints = append(p.Endpoints, inspect.Endpoint{Addresses: []string{hostile}, State: "TRANSIENT_FAILURE"})
 		p.Decisions = []inspect.Decision{{At: p.At, What: hostile, Why: hostile}}

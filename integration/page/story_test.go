@@ -141,7 +141,7 @@ func outage(look int) inspect.Pool {
 		Subchannels: []inspect.Subchannel{{ID: 31, State: "backoff", Limit: -1, Replaces: "lost"},
 			{ID: 32, State: "idle", Limit: -1, Replaces: "lost"}, {ID: 33, State: "connecting", Limit: -1, Replaces: "lost"}}}
 	p.Endpoints = []inspect.Endpoint{e, gone}
-	p.Lingering = inspect.Lingering{Connections: 1, InFlight: 2}
+	p.Lingering = []inspect.Lingering{{Transport: inspect.Transport{GoAway: `GOAWAY, code: ENHANCE_YOUR_CALM, debug data: "too_many_pings"`}, InFlight: 2}}
 	p.Error = `connection error: desc = "transport: Error while dialing: dial tcp 10.8.1.5:8443: connect: connection refused"`
 	p.Decisions = append(p.Decisions,
 		inspect.Decision{At: p.At, What: "lost", Why: "subchannels 31, 32, 33 of 10.8.1.5:8443 lost their connections"},

@@ -39,7 +39,10 @@ func render(pools []inspect.Pool, err error, verbose bool) string {
 }
 
 func line(p inspect.Pool) string {
-	ready, all, inFlight, least, largest := 0, 0, p.Lingering.InFlight, 0, 0
+	ready, all, inFlight, least, largest := 0, 0, 0, 0, 0
+	for _, l := range p.Lingering {
+		inFlight += l.InFlight
+	}
 	for _, e := range p.Endpoints {
 		least += e.MinSize
 		largest += e.MaxSize
