@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -25,44 +24,73 @@ func (c *Config) at(f reflect.StructField) (name string, at reflect.Value) {
 	return f.Tag.Get("json"), reflect.ValueOf(c).Elem().FieldByIndex(f.Index)
 }
 
-// UnmarshalJSON reads settings from a JSON object, fills in defaults and checks every
-// bound. An error names the field, the value and the bound, and leaves the zero Config.
-// Fields that it does not know are ignored, as gRPC asks of a policy.
-func (c *Config) UnmarshalJSON(js []byte) (err error) {
-	*c, err = parse(js)
-	return err
+// UnmarshalJSON reads settings from a JSON object onto c, as encoding/json does: what is not given,
+// or null, stays as it is. The zero Config becomes [Default] first. Every bound is checked. An error
+// names the field, the value and the bound, and leaves c as it was, but for an
+// [UnknownFieldsError]: all else has been read then.
+func (c *Config) UnmarshalJSON(js []byte) error {
+	read, unknown, err := c.with(js)
+	if err != nil {
+		return err
+	}
+	*c = read
+	if len(unknown) > 0 {
+		return &UnknownFieldsError{Names: unknown}
+	}
+	return nil
 }
 
-func parse(js []byte) (Config, error) {
+// An UnknownFieldsError says which fields of a JSON object are no settings, most likely because
+// they are misspelt. The policy ignores them, as gRPC asks of it, and logs them.
+type UnknownFieldsError struct {
+	Names []string // sorted
+}
+
+func (e *UnknownFieldsError) Error() string {
+	return fmt.Sprintf("subpool: settings: unknown: %.200q", strings.Join(e.Names, ", "))
+}
+
+// with returns c with what js gives, and the names of the fields that are not known.
+func (c Config) with(js []byte) (read Config, unknown []string, err error) {
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(js, &raw); err != nil {
-		return Config{}, fmt.Errorf("subpool: settings: %w", plainJSONError(err))
+		return c, nil, fmt.Errorf("subpool: settings: %w", plainJSONError(err))
 	}
 	if raw == nil {
-		return Config{}, errors.New("subpool: settings: null, must be a JSON object")
+		return c, nil, errors.New("subpool: settings: null, must be a JSON object")
 	}
-	// Null is the default, as in proto3 JSON.
-	maps.DeleteFunc(raw, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
+	for name, value := range raw {
+		if name != sizeName && !slices.ContainsFunc(fields, func(f reflect.StructField) bool { return f.Tag.Get("json") == name }) {
+			unknown = append(unknown, name)
+		}
+		if string(value) == "null" { // not given, as in proto3 JSON
+			delete(raw, name)
+		}
+	}
+	slices.Sort(unknown)
+	if c == (Config{}) {
+		c = Default()
+	}
+	read = c.effective()
+	return read, unknown, read.set(raw)
+}
 
-	c := Default()
-	if err := readSizes(&c, raw); err != nil {
-		return Config{}, err
+func (c *Config) set(raw map[string]json.RawMessage) error {
+	if err := readSizes(c, raw); err != nil {
+		return err
 	}
 	for _, f := range fields {
 		name, at := c.at(f)
 		if value, ok := raw[name]; ok {
 			if err := read(name, value, at.Addr().Interface()); err != nil {
-				return Config{}, err
+				return err
 			}
 		}
 	}
 	if _, ok := raw["maxSize"]; !ok {
-		c.MaxSize = max(c.MaxSize, c.MinSize)
+		*c = c.effective()
 	}
-	if err := c.validate(); err != nil {
-		return Config{}, err
-	}
-	return c, nil
+	return c.validate()
 }
 
 // readSizes handles size, which stands for minSize and maxSize at once.

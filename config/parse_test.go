@@ -105,6 +105,39 @@ func TestANullSizeDoesNotClashWithMinSize(t *testing.T) {
 	require.Equal(t, with(func(c *config.Config) { c.MinSize = 2 }), parse(t, `{"size":null,"minSize":2}`))
 }
 
+// As encoding/json does with a struct that has values.
+//
+// Guards: `read = c.effective()` in with, and `*c = c.effective()` in set.
+func TestSettingsAreReadOntoWhatAConfigHas(t *testing.T) {
+	for _, tt := range []struct {
+		js   string
+		want func(*config.Config)
+	}{
+		{`{}`, func(c *config.Config) { c.MinSize, c.MaxSize = 3, 3 }},
+		{`{"idleTimeout":"1h","maxLifetime":null}`, func(c *config.Config) { c.MinSize, c.MaxSize, c.IdleTimeout = 3, 3, time.Hour }},
+		{`{"size":5}`, func(c *config.Config) { c.MinSize, c.MaxSize = 5, 5 }},
+		{`{"minSize":2}`, func(c *config.Config) { c.MinSize, c.MaxSize = 2, 3 }},
+	} {
+		has := func(c *config.Config) { c.Size, c.MaxLifetime = 3, time.Minute }
+		c := with(has)
+		require.NoError(t, json.Unmarshal([]byte(tt.js), &c), tt.js)
+		require.Equal(t, with(func(c *config.Config) { has(c); c.Size = 0; tt.want(c) }), c, tt.js)
+	}
+	c := with(func(c *config.Config) { c.Size = 3 })
+	require.EqualError(t, json.Unmarshal([]byte(`{"minSize":7}`), &c), "subpool: maxSize: 3, must be at least minSize (7)")
+}
+
+// Guards: the return of UnknownFieldsError in UnmarshalJSON.
+func TestFieldsThatAreNotKnownAreTold(t *testing.T) {
+	var service struct{ Pool config.Config }
+	err := json.Unmarshal([]byte(`{"pool":{"maxsize":9,"size":3,"idleTimeOut":null}}`), &service)
+	var unknown *config.UnknownFieldsError
+	require.ErrorAs(t, err, &unknown)
+	require.Equal(t, []string{"idleTimeOut", "maxsize"}, unknown.Names)
+	require.EqualError(t, err, `subpool: settings: unknown: "idleTimeOut, maxsize"`)
+	require.Equal(t, with(func(c *config.Config) { c.MinSize, c.MaxSize = 3, 3 }), service.Pool, "all else is read")
+}
+
 func TestDurationsAreProto3JSONOrGo(t *testing.T) {
 	for _, tt := range []struct {
 		text string
@@ -153,6 +186,8 @@ func TestSizesBoundTheirPool(t *testing.T) {
 }
 
 // A field that is not known must not become one that is, for its case.
-func TestAnUnknownFieldIsIgnored(t *testing.T) {
-	require.Equal(t, config.Default(), parse(t, `{"Size":2,"idle_timeout":"x","zone":{}}`))
+func TestAnUnknownFieldIsNoSetting(t *testing.T) {
+	c, err := unmarshal([]byte(`{"Size":2,"idle_timeout":"x","zone":{}}`))
+	require.EqualError(t, err, `subpool: settings: unknown: "Size, idle_timeout, zone"`)
+	require.Equal(t, config.Default(), c)
 }

@@ -4,6 +4,7 @@ package settings
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -29,21 +30,19 @@ func Names() []string {
 // names of those that were given, and of the fields that are not known, which are most
 // likely misspelt.
 func Parse(js []byte) (c config.Config, given, unknown []string, err error) {
-	if err := c.UnmarshalJSON(js); err != nil {
+	misspelt := new(config.UnknownFieldsError)
+	if err := c.UnmarshalJSON(js); err != nil && !errors.As(err, &misspelt) {
 		return config.Config{}, nil, nil, err
 	}
 	var object map[string]json.RawMessage
 	_ = json.Unmarshal(js, &object) // it was read before
 	for name, value := range object {
-		if !slices.Contains(Names(), name) {
-			unknown = append(unknown, name)
-		} else if string(value) != "null" {
+		if string(value) != "null" && !slices.Contains(misspelt.Names, name) {
 			given = append(given, name)
 		}
 	}
 	slices.Sort(given)
-	slices.Sort(unknown)
-	return c, given, unknown, nil
+	return c, given, misspelt.Names, nil
 }
 
 // Diff names the settings in which c differs from old, like "maxSize 4→8"; it is empty
