@@ -50,7 +50,9 @@ var few = load{interval: 25 * time.Millisecond, jitter: 200 * time.Millisecond, 
 // a server's goodbye.
 const oneWay = 20 * time.Millisecond
 
-func scenarios() []scenario { return slices.Concat(node, ccore, nghttpx, netHTTP, muxed, apache) }
+func scenarios() []scenario {
+	return slices.Concat(node, ccore, nghttpx, netHTTP, muxed, apache, caddy)
+}
 
 const tableHead = "| part | scenario | plain channels: failed | pool: failed | plain channels: connections made | pool: connections made |"
 
