@@ -102,6 +102,9 @@ func (w *World) playInBubble(t *testing.T, c contender, draw uint64) figures {
 		f.shares = append(f.shares, b.rpcs)
 	}
 	p.stage.mu.Unlock()
+	if c.recorder != nil {
+		f.outliers = outliers("worlds:///" + id)
+	}
 	cancel()
 	for _, cc := range p.channels {
 		_ = cc.Close()

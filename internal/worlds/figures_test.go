@@ -33,6 +33,7 @@ type figures struct {
 	spun              bool // without end, at one instant
 	flying            int  // RPCs at a time, at most
 	each              int  // RPCs in flight for each connection, at most
+	outliers          []string
 }
 
 func (f *figures) failures() (n int) {
