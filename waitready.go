@@ -25,9 +25,11 @@ import (
 func WaitReady(ctx context.Context, cc *grpc.ClientConn) error {
 	target := settings.HideUserinfo(cc.CanonicalTarget())
 	for {
-		cc.Connect() // again, for one that has become IDLE since
 		// The state comes first: a channel that is READY has its pool by then.
 		state := cc.GetState()
+		if state == connectivity.Idle { // at first, or again; in another state it would cut a backoff short
+			cc.Connect()
+		}
 		missing, pools := missingOf(target, state)
 		switch {
 		case pools > 0 && missing == "":

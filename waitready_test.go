@@ -98,6 +98,21 @@ func TestWaitReadyConnectsAgainWhenTheChannelBecomesIdle(t *testing.T) {
 	})
 }
 
+// A server takes connections and closes them at once.
+//
+// Guards: `if state == connectivity.Idle` in WaitReady.
+func TestWaitReadyDoesNotCutBackoffShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		s.Break(harness.Flap)
+		cc := s.NewClient(t, harness.Policy(`{"size":4}`))
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		require.ErrorIs(t, subpool.WaitReady(ctx, cc), context.DeadlineExceeded)
+		require.LessOrEqual(t, s.Dials(), 20)
+	})
+}
+
 func TestWaitReadyTellsAChannelThatIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
