@@ -102,12 +102,18 @@ func (c Config) Validate() error {
 	return c.effective().validate()
 }
 
+// withoutSize returns c with Size in MinSize and MaxSize; one below 0 too, so that it is refused there.
+func (c Config) withoutSize() Config {
+	if c.Size != 0 {
+		c.MinSize, c.MaxSize, c.Size = c.Size, c.Size, 0
+	}
+	return c
+}
+
 // effective returns c without Size, and MaxSize as it follows MinSize. A MaxSize that is the
 // default cannot be told from one that was not given.
 func (c Config) effective() Config {
-	if c.Size != 0 { // one below 0 too, so that it is refused in the form that is written
-		c.MinSize, c.MaxSize, c.Size = c.Size, c.Size, 0
-	}
+	c = c.withoutSize()
 	if c.MaxSize == Default().MaxSize {
 		c.MaxSize = max(c.MaxSize, c.MinSize)
 	}

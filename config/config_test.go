@@ -118,7 +118,7 @@ func TestTheBoundsThemselvesAreAllowed(t *testing.T) {
 	}
 }
 
-// Guards: `if c.Size != 0` in effective.
+// Guards: `if c.Size != 0` in withoutSize.
 func TestASizeBelowZeroIsWrittenToBeRefused(t *testing.T) {
 	for _, size := range []int{-1, config.MaxSubchannels + 1} {
 		c := with(func(c *config.Config) { c.Size = size })

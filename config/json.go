@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -24,55 +25,49 @@ func (c *Config) at(f reflect.StructField) (name string, at reflect.Value) {
 	return f.Tag.Get("json"), reflect.ValueOf(c).Elem().FieldByIndex(f.Index)
 }
 
-// UnmarshalJSON reads settings from a JSON object onto c, as encoding/json does: what is not given,
-// or null, stays as it is. The zero Config becomes [Default] first. Every bound is checked. An error
-// names the field, the value and the bound, and leaves c as it was, but for an
-// [UnknownFieldsError]: all else has been read then.
+// UnmarshalJSON reads settings from a JSON object onto c, as encoding/json does: a field that is not
+// given, or null, stays as it is. The zero Config becomes [Default] first. Every bound is checked. An
+// error names the field, the value and the bound, and leaves c as it was. Fields that it does not know
+// are ignored, as gRPC asks of a policy; see [Unknown].
 func (c *Config) UnmarshalJSON(js []byte) error {
-	read, unknown, err := c.with(js)
+	raw, err := objectOf(js)
 	if err != nil {
 		return err
 	}
-	*c = read
-	if len(unknown) > 0 {
-		return &UnknownFieldsError{Names: unknown}
+	maps.DeleteFunc(raw, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
+	read := *c
+	if read == (Config{}) {
+		read = Default()
 	}
+	read = read.withoutSize()
+	if err := read.set(raw); err != nil {
+		return err
+	}
+	*c = read
 	return nil
 }
 
-// An UnknownFieldsError says which fields of a JSON object are no settings, most likely because
-// they are misspelt. The policy ignores them, as gRPC asks of it, and logs them.
-type UnknownFieldsError struct {
-	Names []string // sorted
+// Unknown returns the names of the fields of a JSON object that are no settings, most likely because
+// they are misspelt, sorted. It is for a program that reads settings itself: the policy logs them.
+func Unknown(js []byte) (names []string) {
+	raw, _ := objectOf(js)
+	for name := range raw {
+		if name != sizeName && !slices.ContainsFunc(fields, func(f reflect.StructField) bool { return f.Tag.Get("json") == name }) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
-func (e *UnknownFieldsError) Error() string {
-	return fmt.Sprintf("subpool: settings: unknown: %.200q", strings.Join(e.Names, ", "))
-}
-
-// with returns c with what js gives, and the names of the fields that are not known.
-func (c Config) with(js []byte) (read Config, unknown []string, err error) {
-	var raw map[string]json.RawMessage
+func objectOf(js []byte) (raw map[string]json.RawMessage, err error) {
 	if err := json.Unmarshal(js, &raw); err != nil {
-		return c, nil, fmt.Errorf("subpool: settings: %w", plainJSONError(err))
+		return nil, fmt.Errorf("subpool: settings: %w", plainJSONError(err))
 	}
 	if raw == nil {
-		return c, nil, errors.New("subpool: settings: null, must be a JSON object")
+		return nil, errors.New("subpool: settings: null, must be a JSON object")
 	}
-	for name, value := range raw {
-		if name != sizeName && !slices.ContainsFunc(fields, func(f reflect.StructField) bool { return f.Tag.Get("json") == name }) {
-			unknown = append(unknown, name)
-		}
-		if string(value) == "null" { // not given, as in proto3 JSON
-			delete(raw, name)
-		}
-	}
-	slices.Sort(unknown)
-	if c == (Config{}) {
-		c = Default()
-	}
-	read = c.effective()
-	return read, unknown, read.set(raw)
+	return raw, nil
 }
 
 func (c *Config) set(raw map[string]json.RawMessage) error {
@@ -115,8 +110,8 @@ func readSizes(c *Config, raw map[string]json.RawMessage) error {
 	return nil
 }
 
-// MarshalJSON writes every setting, such that UnmarshalJSON reads it back to an equal
-// Config. A MaxPending without limit is left
+// MarshalJSON writes every setting, such that UnmarshalJSON reads it into a zero Config that
+// is equal then. A MaxPending without limit is left
 // out, and so is an empty Name.
 func (c Config) MarshalJSON() ([]byte, error) {
 	if err := c.Validate(); err != nil {

@@ -107,7 +107,7 @@ func TestANullSizeDoesNotClashWithMinSize(t *testing.T) {
 
 // As encoding/json does with a struct that has values.
 //
-// Guards: `read = c.effective()` in with, and `*c = c.effective()` in set.
+// Guards: `read = read.withoutSize()` in UnmarshalJSON, and `*c = c.effective()` in set.
 func TestSettingsAreReadOntoWhatAConfigHas(t *testing.T) {
 	for _, tt := range []struct {
 		js   string
@@ -123,19 +123,28 @@ func TestSettingsAreReadOntoWhatAConfigHas(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(tt.js), &c), tt.js)
 		require.Equal(t, with(func(c *config.Config) { has(c); c.Size = 0; tt.want(c) }), c, tt.js)
 	}
+	follows := with(func(c *config.Config) { c.MinSize = 7 })
+	require.NoError(t, json.Unmarshal([]byte(`{"minSize":2}`), &follows))
+	require.Equal(t, with(func(c *config.Config) { c.MinSize = 2 }), follows, "maxSize was never given")
 	c := with(func(c *config.Config) { c.Size = 3 })
 	require.EqualError(t, json.Unmarshal([]byte(`{"minSize":7}`), &c), "subpool: maxSize: 3, must be at least minSize (7)")
 }
 
-// Guards: the return of UnknownFieldsError in UnmarshalJSON.
 func TestFieldsThatAreNotKnownAreTold(t *testing.T) {
-	var service struct{ Pool config.Config }
-	err := json.Unmarshal([]byte(`{"pool":{"maxsize":9,"size":3,"idleTimeOut":null}}`), &service)
-	var unknown *config.UnknownFieldsError
-	require.ErrorAs(t, err, &unknown)
-	require.Equal(t, []string{"idleTimeOut", "maxsize"}, unknown.Names)
-	require.EqualError(t, err, `subpool: settings: unknown: "idleTimeOut, maxsize"`)
-	require.Equal(t, with(func(c *config.Config) { c.MinSize, c.MaxSize = 3, 3 }), service.Pool, "all else is read")
+	require.Equal(t, []string{"Size", "idleTimeOut", "zone"}, config.Unknown([]byte(`{"zone":{},"size":3,"idleTimeOut":null,"Size":2}`)))
+	require.Empty(t, config.Unknown([]byte(`{"size":3,"picker":null}`)))
+	require.Empty(t, config.Unknown([]byte(`[]`)))
+}
+
+// What is read beside it, too, unlike with an error.
+func TestAnUnknownFieldIsIgnored(t *testing.T) {
+	var service struct {
+		Pool config.Config
+		Addr string
+	}
+	require.NoError(t, json.Unmarshal([]byte(`{"pool":{"maxsize":9,"size":3,"Size":2,"idle_timeout":"x"},"addr":"a"}`), &service))
+	require.Equal(t, with(func(c *config.Config) { c.MinSize, c.MaxSize = 3, 3 }), service.Pool)
+	require.Equal(t, "a", service.Addr)
 }
 
 func TestDurationsAreProto3JSONOrGo(t *testing.T) {
@@ -183,11 +192,4 @@ func TestSizesBoundTheirPool(t *testing.T) {
 			require.Equal(t, [2]int{tt.minSize, tt.maxSize}, [2]int{c.MinSize, c.MaxSize})
 		})
 	}
-}
-
-// A field that is not known must not become one that is, for its case.
-func TestAnUnknownFieldIsNoSetting(t *testing.T) {
-	c, err := unmarshal([]byte(`{"Size":2,"idle_timeout":"x","zone":{}}`))
-	require.EqualError(t, err, `subpool: settings: unknown: "Size, idle_timeout, zone"`)
-	require.Equal(t, config.Default(), c)
 }

@@ -4,7 +4,6 @@ package settings
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -30,19 +29,19 @@ func Names() []string {
 // names of those that were given, and of the fields that are not known, which are most
 // likely misspelt.
 func Parse(js []byte) (c config.Config, given, unknown []string, err error) {
-	misspelt := new(config.UnknownFieldsError)
-	if err := c.UnmarshalJSON(js); err != nil && !errors.As(err, &misspelt) {
+	if err := c.UnmarshalJSON(js); err != nil {
 		return config.Config{}, nil, nil, err
 	}
+	unknown = config.Unknown(js)
 	var object map[string]json.RawMessage
 	_ = json.Unmarshal(js, &object) // it was read before
 	for name, value := range object {
-		if string(value) != "null" && !slices.Contains(misspelt.Names, name) {
+		if _, no := slices.BinarySearch(unknown, name); !no && string(value) != "null" {
 			given = append(given, name)
 		}
 	}
 	slices.Sort(given)
-	return c, given, misspelt.Names, nil
+	return c, given, unknown, nil
 }
 
 // Diff names the settings in which c differs from old, like "maxSize 4→8"; it is empty
