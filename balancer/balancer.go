@@ -82,7 +82,7 @@ func newPool(cc balancer.ClientConn, opts balancer.BuildOptions) *pool {
 	p.counters.limit = noLimit
 	p.schedule.timer = time.AfterFunc(time.Hour, p.wake)
 	p.schedule.timer.Stop()
-	unregister, stop := registry.Register(p), p.reportGauges()
+	unregister, stop := registry.Register(target, p), p.reportGauges()
 	p.unregister = func() { stop(); unregister() }
 	return p
 }

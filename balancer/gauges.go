@@ -27,9 +27,9 @@ func (p *pool) reportGauges() (stop func()) {
 // that alone, and a gauge that two report has the value of one of them.
 func (p *pool) report(r stats.AsyncMetricsRecorder) error {
 	inFlight, waiting := 0, 0
-	for _, source := range registry.Sources() {
+	for _, source := range registry.OfTarget(p.target) {
 		o, ok := source.(*pool)
-		if !ok || o.target != p.target {
+		if !ok {
 			continue
 		}
 		// A parent policy may make another pool while this one publishes, under its lock, and so

@@ -35,7 +35,7 @@ func TestARegistrationThatWaitsForACollectionDoesNotHoldItUp(t *testing.T) {
 	r.Lock() // a collection begins
 	var opens sync.WaitGroup
 	opens.Go(func() {
-		defer registry.Register(p)()
+		defer registry.Register(p.target, p)()
 		p.reportGauges()()
 	})
 	<-r.registers
@@ -56,7 +56,7 @@ func TestARegistrationThatWaitsForACollectionDoesNotHoldItUp(t *testing.T) {
 // Guards: TryLock in pool.report.
 func TestACollectionDoesNotWaitForAPool(t *testing.T) {
 	p := &pool{channel: channel{recorder: stats.UnimplementedMetricsRecorder{}, target: "busy"}, waiters: load.NewWaiters(load.Signals{})}
-	defer registry.Register(p)()
+	defer registry.Register(p.target, p)()
 	defer p.reportGauges()()
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -31,7 +31,7 @@ func (p *pool) Recycle()                       { p.recycled++ }
 
 func register(t *testing.T, target string) *pool {
 	p := &pool{shown: inspect.Pool{Target: target, Settings: config.Default()}}
-	t.Cleanup(registry.Register(p))
+	t.Cleanup(registry.Register("", p))
 	return p
 }
 

@@ -24,7 +24,7 @@ func TestRPCsInFlightAndWaitingAreReadWhenMetricsAreCollected(t *testing.T) {
 	})
 }
 
-// Guards: the loop over registry.Sources() in pool.report: of two values for the same labels one is lost.
+// Guards: the loop over registry.OfTarget(p.target) in pool.report: of two values for the same labels one is lost.
 func TestPoolsOfOneTargetAreAddedUp(t *testing.T) {
 	opts := harness.Options{Handle: forever, Server: twoStreams}
 	scenario(t, `{"size":1}`, opts, func(t *testing.T, c client) {

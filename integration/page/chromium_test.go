@@ -215,7 +215,7 @@ func serve(t *testing.T, h http.Handler) string {
 func register(t *testing.T, tell ...func(int) inspect.Pool) (all []*story) {
 	for _, f := range tell {
 		s := &story{tell: f}
-		t.Cleanup(registry.Register(s))
+		t.Cleanup(registry.Register("", s))
 		all = append(all, s)
 	}
 	return all

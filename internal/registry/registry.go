@@ -19,6 +19,7 @@ type Source interface {
 // A handle lets go of its pool when that is closed.
 type handle struct {
 	id     uint64
+	target string
 	source atomic.Pointer[Source]
 }
 
@@ -28,12 +29,12 @@ var live struct {
 	handles []*handle // oldest first
 }
 
-// Register adds a pool to [Pools] and [Sources], until remove is called.
-func Register(s Source) (remove func()) {
+// Register adds a pool to [Pools] and [OfTarget], until remove is called.
+func Register(target string, s Source) (remove func()) {
 	live.Lock()
 	defer live.Unlock()
 	live.last++
-	h := &handle{id: live.last}
+	h := &handle{id: live.last, target: target}
 	h.source.Store(&s)
 	live.handles = append(live.handles, h)
 	return func() {
@@ -55,13 +56,12 @@ func Pools() []inspect.Handle {
 	return handles
 }
 
-// Sources returns the live pools themselves.
-func Sources() []Source {
+// OfTarget returns the live pools that were registered with this target.
+func OfTarget(target string) (sources []Source) {
 	live.Lock()
 	defer live.Unlock()
-	sources := make([]Source, 0, len(live.handles))
 	for _, h := range live.handles {
-		if s := h.source.Load(); s != nil {
+		if s := h.source.Load(); s != nil && h.target == target {
 			sources = append(sources, *s)
 		}
 	}

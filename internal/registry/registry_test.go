@@ -22,7 +22,7 @@ func (s *source) Recycle() { s.recycled++ }
 // Guards: `live.handles = append` and DeleteFunc in Register.
 func TestPoolsAreListedWhileTheyLive(t *testing.T) {
 	a, b := new(source), new(source)
-	removeA, removeB := registry.Register(a), registry.Register(b)
+	removeA, removeB := registry.Register("dns:///svc:443", a), registry.Register("dns:///svc:443", b)
 	pools := registry.Pools()
 	require.Len(t, pools, 2)
 	require.Less(t, pools[0].ID(), pools[1].ID(), "oldest first")
@@ -36,7 +36,7 @@ func TestPoolsAreListedWhileTheyLive(t *testing.T) {
 // Guards: `h.source.Store(nil)` in Register.
 func TestAHandleOutlivesItsPool(t *testing.T) {
 	s := new(source)
-	remove := registry.Register(s)
+	remove := registry.Register("dns:///svc:443", s)
 	h := registry.Pools()[0]
 	shown, ok := h.Snapshot()
 	require.True(t, ok)
@@ -50,8 +50,18 @@ func TestAHandleOutlivesItsPool(t *testing.T) {
 	require.Equal(t, 1, s.recycled)
 }
 
+// Guards: `h.target == target` in OfTarget.
+func TestPoolsOfATargetAreFound(t *testing.T) {
+	a, b := new(source), new(source)
+	defer registry.Register("a", a)()
+	removeB := registry.Register("b", b)
+	require.Equal(t, []registry.Source{b}, registry.OfTarget("b"))
+	removeB()
+	require.Empty(t, registry.OfTarget("b"))
+}
+
 func TestAPoolIsJSON(t *testing.T) {
-	remove := registry.Register(new(source))
+	remove := registry.Register("dns:///svc:443", new(source))
 	defer remove()
 	shown, _ := registry.Pools()[0].Snapshot()
 	js, err := json.Marshal(shown)
