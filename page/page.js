@@ -124,12 +124,12 @@ function showPool({ p, sum, f, now, ...view }) {
 function peakInWords(p, sum) {
   const window = tidy(p.settings.idleTimeout);
   const lingering = p.lingering ?? [];
-  const goAway = lingering[0]?.goAway;
+  const goAways = [...new Set(lingering.map((l) => l.goAway).filter(Boolean))].join("; ");
   const peak = p.endpoints?.length > 1 ? `peaks of endpoints add up to at most ${number(sum.peak)}`
     : `peak ${number(Math.max(sum.peak, sum.inFlight))}`;
   return peak + (window === "off" ? "" : ` in ${window}`) +
     (lingering.length ? `, and ${number(lingering.reduce((n, l) => n + l.inFlight, 0))} on ${count(lingering.length, "connection")} that the server is closing` : "") +
-    (goAway ? ` (${goAway})` : "");
+    (goAways && ` (${goAways})`);
 }
 
 // showRates says what became of the pool since the last look.
