@@ -153,8 +153,9 @@ func (w *Waiters) StillHeld(ctx context.Context) {
 
 // EndWaits forgets all RPCs that are held: what becomes of them another policy decides.
 func (w *Waiters) EndWaits() {
-	for key, x := range w.waits.byRPC.Range {
-		if _, found := w.waits.byRPC.LoadAndDelete(key); !found {
+	for key := range w.waits.byRPC.Range {
+		x, found := w.waits.byRPC.LoadAndDelete(key)
+		if !found {
 			continue
 		}
 		w.repicks.Add(lessOneWait)
