@@ -31,8 +31,8 @@ func outliers(target string) (all []string) {
 	return all
 }
 
-// right reports whether a verdict was on a connection to a server that fails all RPCs, as others do
-// not.
+// right reports whether a verdict was on a connection that failed all RPCs, as those to a server do,
+// and not those to all.
 func (w *World) right(verdict string) bool {
 	n := outlierWords.FindStringSubmatch(verdict)
 	fails := slices.IndexFunc(w.Servers, func(s Server) bool { return s.Fails == 0 }) >= 0 && w.fails() >= 0
@@ -68,5 +68,5 @@ func TestVerdictsOfDrawnWorldsAreRight(t *testing.T) {
 		}
 	})
 	t.Logf("%d worlds, %d RPCs: %d verdicts, %d of them wrong", n, rpcs.Load(), verdicts.Load(), wrong.Load())
-	require.LessOrEqual(t, wrong.Load(), max(1, n/100))
+	require.LessOrEqual(t, wrong.Load(), 1+n/1000)
 }
