@@ -38,9 +38,12 @@ func newSpiffe(ctx context.Context, socket, pool string) (*workloadapi.Client, e
 	return client, err
 }
 
-type watcher struct{ updates, errs chan error }
+type watcher struct {
+	updates chan struct{}
+	errs    chan error
+}
 
-func (w watcher) OnJWTBundlesUpdate(*jwtbundle.Set) { w.updates <- nil }
+func (w watcher) OnJWTBundlesUpdate(*jwtbundle.Set) { w.updates <- struct{}{} }
 func (w watcher) OnJWTBundlesWatchError(err error)  { w.errs <- err }
 
 func startAgent(t *testing.T) *harness.Server {
@@ -66,7 +69,7 @@ func TestAWatchIsEndedByTheDrainTimeoutAndGoesOn(t *testing.T) {
 	client, err := newSpiffe(t.Context(), s.Addr(), harness.Policy(`{"size":1,"maxLifetime":"0.3s","drainTimeout":"0.2s"}`))
 	require.NoError(t, err)
 	defer client.Close()
-	w := watcher{make(chan error, 100), make(chan error, 100)}
+	w := watcher{make(chan struct{}, 100), make(chan error, 100)}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() { _ = client.WatchJWTBundles(ctx, w) }()
