@@ -97,15 +97,16 @@ func policyOf(input string) (json.RawMessage, error) {
 			return nil, errors.New("subpool: loadBalancingConfig: each entry must name one policy")
 		}
 		for name, settings := range policy {
-			if strings.EqualFold(name, balancer.Name) { // as gRPC's registry has it
+			switch b := grpcbalancer.Get(name); {
+			case b == nil: // gRPC looks at the next
+			case b.Name() == balancer.Name:
 				return settings, nil
-			}
-			if grpcbalancer.Get(name) != nil {
+			default:
 				return nil, fmt.Errorf("subpool: loadBalancingConfig: gRPC takes the first policy that it knows, which is %q", name)
 			}
 		}
 	}
-	if service.LoadBalancingConfig == nil && strings.EqualFold(service.LoadBalancingPolicy, balancer.Name) {
+	if b := grpcbalancer.Get(service.LoadBalancingPolicy); service.LoadBalancingConfig == nil && b != nil && b.Name() == balancer.Name {
 		return json.RawMessage(`{}`), nil
 	}
 	return nil, errors.New("subpool: loadBalancingConfig does not name subpool")
