@@ -124,12 +124,13 @@ function showPool({ p, sum, f, now, ...view }) {
 function peakInWords(p, sum) {
   const window = tidy(p.settings.idleTimeout);
   const lingering = p.lingering ?? [];
+  const inFlight = lingering.reduce((n, l) => n + l.inFlight, 0);
   const goAways = [...new Set(lingering.map((l) => l.goAway).filter(Boolean))].join("; ");
   const peak = p.endpoints?.length > 1 ? `peaks of endpoints add up to at most ${number(sum.peak)}`
     : `peak ${number(Math.max(sum.peak, sum.inFlight))}`;
   return peak + (window === "off" ? "" : ` in ${window}`) +
-    (lingering.length ? `, and ${number(lingering.reduce((n, l) => n + l.inFlight, 0))} on ${count(lingering.length, "connection")} that the server is closing` : "") +
-    (goAways && ` (${goAways})`);
+    (inFlight ? `, and ${number(inFlight)} on ${count(lingering.length, "connection")} that the server is closing` : "") +
+    (inFlight && goAways ? ` (${goAways})` : "");
 }
 
 // showRates says what became of the pool since the last look.
