@@ -3,6 +3,7 @@ package subpool_test
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,6 +179,7 @@ func TestExplainAgreesWithGRPCOnCase(t *testing.T) {
 		`{"loadBalancingPolicy":"Subpool"}`,
 	} {
 		if _, err := grpc.NewClient("passthrough:///a", grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(input)); err != nil {
+			require.NotContains(t, input, `"subpool"`, "%v", err)
 			_, err := subpool.Explain(input)
 			require.Error(t, err, "%s", input)
 			continue
@@ -193,6 +195,7 @@ func TestExplainAgreesWithGRPCOnCase(t *testing.T) {
 			if err == nil {
 				snapshot, _ := pools[0].Snapshot()
 				assert.Equal(t, snapshot.Settings, e.Config, "%s", input)
+				assert.Equal(t, strings.Contains(input, "size"), e.Config.MinSize == 3, "%s", input)
 			}
 		})
 	}
