@@ -106,14 +106,21 @@ func TestGoZero(t *testing.T) {
 	}
 }
 
+// openGoZero opens a client by its configuration alone, with more settings at the end of its target.
+func openGoZero(t *testing.T, text, more string) (*harness.Server, zrpc.Client) {
+	t.Helper()
+	s, config := startGoZero(t, text)
+	config.Target += more
+	client, err := zrpc.NewClient(config)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Conn().Close() })
+	return s, client
+}
+
 func TestGoZeroByTarget(t *testing.T) {
 	for name, text := range goZeroTargets {
 		t.Run(name, func(t *testing.T) {
-			s, config := startGoZero(t, text)
-			config.Target += "&maxLifetime=0.3s&lifetimeJitter=0"
-			client, err := zrpc.NewClient(config)
-			require.NoError(t, err)
-			defer client.Conn().Close()
+			s, client := openGoZero(t, text, "&maxLifetime=0.3s&lifetimeJitter=0")
 			harness.Renewed(t, s.Accepted, emptyCall(client.Conn()))
 		})
 	}
@@ -123,10 +130,7 @@ func TestGoZeroByTarget(t *testing.T) {
 func TestGoZeroKeepsTheSize(t *testing.T) {
 	for name, text := range goZeroTargets {
 		t.Run(name, func(t *testing.T) {
-			s, config := startGoZero(t, text)
-			client, err := zrpc.NewClient(config)
-			require.NoError(t, err)
-			defer client.Conn().Close()
+			s, client := openGoZero(t, text, "")
 			require.Eventually(t, func() bool {
 				return emptyCall(client.Conn())(t.Context()) == nil && len(s.Calls()) == 4
 			}, time.Minute, time.Millisecond)
@@ -138,10 +142,7 @@ func TestGoZeroKeepsTheSize(t *testing.T) {
 
 // A policy that is only named has no settings: one connection while that is enough.
 func TestGoZeroThatNamesThePolicyAlone(t *testing.T) {
-	s, config := startGoZero(t, "UsersRpc: {Target: 'dns:///users.example.com:8080', BalancerName: subpool}")
-	client, err := zrpc.NewClient(config)
-	require.NoError(t, err)
-	defer client.Conn().Close()
+	s, client := openGoZero(t, "UsersRpc: {Target: 'dns:///users.example.com:8080', BalancerName: subpool}", "")
 	for range 100 {
 		require.NoError(t, emptyCall(client.Conn())(t.Context()))
 	}
