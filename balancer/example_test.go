@@ -11,10 +11,8 @@ import (
 // Metrics that are off by default are added by name to those that a recorder takes, as in
 // opentelemetry.MetricsOptions.Metrics.
 func ExampleMetrics() {
-	names := stats.NewMetricSet(balancer.Metrics()...)
-	fmt.Println(len(names.Metrics()) == len(balancer.Metrics()))
-	fmt.Println(balancer.Metrics()[0])
+	set := stats.NewMetricSet("grpc.client.attempt.started").Add(balancer.Metrics()...)
+	fmt.Println(set.Metrics()["grpc.client.attempt.started"], set.Metrics()["subpool.subchannels"])
 	// Output:
-	// true
-	// subpool.subchannels
+	// true true
 }

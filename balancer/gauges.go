@@ -50,7 +50,8 @@ func (p *pool) report(r stats.AsyncMetricsRecorder) error {
 // reported are RPCs as they were last counted for a collection.
 type reported struct{ inFlight, waiting atomic.Int64 }
 
-// callsLocked counts RPCs.
+// callsLocked counts RPCs: those in flight first, so that one that finds a place just now is not
+// counted twice.
 func (p *pool) callsLocked() (inFlight, waiting int) {
 	for _, e := range p.endpoints.list {
 		for _, s := range e.subchannels {

@@ -46,7 +46,7 @@ func TestNoRPCIsLostToAServerThatEndsConnectionsAfterSoMany(t *testing.T) {
 	const callers, takes = 64, 50
 	for settings, burst := range map[string]int{
 		`{"size":1}`: 128, `{}`: 72, // more would make it grow
-		`{"size":4}`: 0, `{"size":4,"picker":"round_robin"}`: 0, // at once, it would be 4 that end unknown
+		`{"size":4}`: 0, `{"size":4,"picker":"round_robin"}`: 0, // no burst: four connections would end together, before the limit is known
 	} {
 		silent(t, settings, always, func(t *testing.T, c client, s *harness.SilentServer) {
 			s.Takes.Store(takes)

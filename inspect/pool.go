@@ -53,7 +53,7 @@ type Pool struct {
 // RPCs. No Budget has it: gRPC closes it after its last RPC.
 type Lingering struct {
 	Transport
-	Since    time.Time `json:"since"`    // when its subchannel lost it
+	Since    time.Time `json:"since"`    // when it began to drain
 	InFlight int       `json:"inFlight"` // RPCs
 }
 
