@@ -64,6 +64,7 @@ func (p *pool) connectedLocked(s *subchannel) {
 		streamLimit: noLimit,
 	}
 	changed := s.endpoint.signals.Changed
+	c.load.SetSubConn(int(s.ID()), sub.sc, &sub.addr)
 	c.load.SetSignals(s.endpoint.signals)
 	c.load.SetRequestLimit(s.RequestLimit())
 	c.health = watchHealth(sub.sc, changed)

@@ -50,8 +50,8 @@ func (c client) failures(deadline, long time.Duration) (failed []time.Duration) 
 	return failed
 }
 
-// Guards: `s.conn.suspect()` in lifecycle.Endpoint.due, and `conns[n].Suspect != s.Suspect()`
-// in endpoint.sameReady.
+// Guards: `s.conn.suspect()` in lifecycle.Endpoint.due, and `s.Suspect() == suspect` in
+// endpoint.readyLoads.
 func TestAConnectionThatWentDarkIsReplaced(t *testing.T) {
 	for _, how := range []harness.Darkness{harness.Swallow, harness.Stall} {
 		story(t, `{"size":4,"unresponsiveTimeout":"1s"}`, harness.Options{Handle: taking(5 * time.Millisecond)}, func(t *testing.T, c client) {
@@ -69,8 +69,8 @@ func TestAConnectionThatWentDarkIsReplaced(t *testing.T) {
 	}
 }
 
-// Guards: `Suspect: s.Suspect()` in endpoint.readyConns, and
-// `conns[n].Suspect != s.Suspect()` in endpoint.sameReady.
+// Guards: `Suspects: p.endpoints.sum.suspect` in pickerLocked, and `s.Suspect() == suspect` in
+// endpoint.readyLoads.
 func TestADarkConnectionIsSparedWhileItsSuccessorDials(t *testing.T) {
 	story(t, `{"size":4,"unresponsiveTimeout":"1s"}`, harness.Options{Handle: taking(5 * time.Millisecond)}, func(t *testing.T, c client) {
 		c.Darken(harness.Swallow, 2)

@@ -22,6 +22,7 @@ const noLimit = lifecycle.NoLimit
 type endpoints struct {
 	list       []*endpoint
 	byID       map[lifecycle.ID]*subchannel // those that have dialled
+	byAddr     map[string][]*endpoint       // by leastAddr
 	lastID     lifecycle.ID
 	update     int // of the resolver, the last one
 	warnedSize bool
@@ -33,7 +34,10 @@ type endpoints struct {
 }
 
 func newEndpoints() endpoints {
-	return endpoints{byID: make(map[lifecycle.ID]*subchannel), sum: sum{limits: make(map[int]int)}}
+	return endpoints{
+		byID: make(map[lifecycle.ID]*subchannel), byAddr: make(map[string][]*endpoint),
+		sum: sum{limits: make(map[int]int)},
+	}
 }
 
 // An endpoint is the life cycle of one endpoint, with the address that it stands for.
@@ -98,13 +102,12 @@ func (e *endpoint) ready() iter.Seq[*subchannel] {
 func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
 	x := &p.endpoints
 	x.update++
-	search := endpointSearch{list: x.list}
 	var added, removed []resolver.Endpoint
 	for _, addr := range addrs {
 		if len(addr.Addresses) == 0 {
 			continue
 		}
-		if e := search.find(addr); e != nil {
+		if e := x.find(addr); e != nil {
 			e.list(addr, e.listedIn == x.update)
 			e.listedIn = x.update
 			continue
@@ -115,9 +118,8 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
 			e.Wake(now)
 		}
 		e.listedIn = x.update
-		search.add(e)
+		x.add(e)
 		x.mark(e)
-		x.list = append(x.list, e)
 		added = append(added, addr)
 	}
 	for _, e := range x.list {

@@ -2,42 +2,47 @@ package balancer
 
 import (
 	"slices"
+	"time"
 
 	"google.golang.org/grpc/resolver"
 )
 
-// endpointSearch finds endpoints of an update. Most updates list them in the order in which they
-// are known, with a few that came or went.
-type endpointSearch struct {
-	list  []*endpoint
-	next  int                    // that is likely to be listed next
-	known map[string][]*endpoint // by leastAddr; nil until one is listed out of order
-}
-
-func (x *endpointSearch) find(addr resolver.Endpoint) *endpoint {
-	for i := x.next; i < min(x.next+2, len(x.list)); i++ {
-		if sameEndpoint(x.list[i].addr, addr) {
-			x.next = i + 1
-			return x.list[i]
+// find returns the endpoint of the pool that leads to the same place, or nil.
+func (x *endpoints) find(addr resolver.Endpoint) *endpoint {
+	for _, e := range x.byAddr[leastAddr(addr)] {
+		if sameEndpoint(e.addr, addr) {
+			return e
 		}
-	}
-	if x.known == nil {
-		x.known = make(map[string][]*endpoint, len(x.list))
-		for _, e := range x.list {
-			x.add(e)
-		}
-	}
-	same := x.known[leastAddr(addr)]
-	if i := slices.IndexFunc(same, func(e *endpoint) bool { return sameEndpoint(e.addr, addr) }); i >= 0 {
-		return same[i]
 	}
 	return nil
 }
 
 // add adds an endpoint that was not known.
-func (x *endpointSearch) add(e *endpoint) {
+func (x *endpoints) add(e *endpoint) {
 	key := leastAddr(e.addr)
-	x.known[key] = append(x.known[key], e)
+	x.list, x.byAddr[key] = append(x.list, e), append(x.byAddr[key], e)
+}
+
+// dropEnded forgets the endpoints of these of which nothing is left.
+func (x *endpoints) dropEnded(step []*endpoint) {
+	ended := func(e *endpoint) bool { return e.plan.Ended }
+	if !slices.ContainsFunc(step, ended) {
+		return
+	}
+	for _, e := range step {
+		if !ended(e) {
+			continue
+		}
+		x.deadlines.set(e, time.Time{})
+		x.sum.add(&e.part, -1)
+		e.part = part{}
+		key := leastAddr(e.addr)
+		if x.byAddr[key] = slices.DeleteFunc(x.byAddr[key], ended); len(x.byAddr[key]) == 0 {
+			delete(x.byAddr, key)
+		}
+	}
+	x.list = slices.DeleteFunc(x.list, ended)
+	x.retrying = slices.DeleteFunc(x.retrying, ended)
 }
 
 // leastAddr is the same for endpoints that lead to the same place.

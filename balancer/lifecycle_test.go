@@ -133,7 +133,7 @@ func TestConnectOpensAllSubchannelsSideBySide(t *testing.T) {
 	})
 }
 
-// Guards: `x.ready = slices.Insert(x.ready, at, now[0])` in sum.replaceReady; the first READY
+// Guards: `*l = slices.Insert(*l, at, x)` in loads.replace; the first READY
 // subchannel alone would serve everything.
 func TestRPCsSpreadOverAllSubchannels(t *testing.T) {
 	story(t, `{"size":6}`, harness.Options{Handle: taking(10 * time.Millisecond)}, func(t *testing.T, c client) {

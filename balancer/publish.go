@@ -68,7 +68,7 @@ func (p *pool) publishLocked(step []*endpoint, now time.Time) {
 // One that is retired must get no RPC once it drains, and where RPCs are held they wait for
 // what came.
 func (p *pool) waitsForMoreLocked(step []*endpoint, now time.Time) bool {
-	n := len(p.endpoints.sum.ready)
+	n := len(p.endpoints.sum.ready) + len(p.endpoints.sum.suspect)
 	next := p.schedule.lastPublished.Add(min(time.Duration(n)*publishInterval, longestInterval))
 	if n <= few || !now.Before(next) || p.waiters.Waiting() > 0 || p.waiters.Retrying() {
 		return false
@@ -90,7 +90,7 @@ func (p *pool) pickerLocked(waiting *load.Waiting, err error) balancer.Picker {
 		return wakingPicker{&p.signals.exitIdle}
 	}
 	serving := load.Input{
-		Waiters: p.waiters, Waiting: waiting, Conns: p.endpoints.sum.ready,
+		Waiters: p.waiters, Waiting: waiting, Conns: p.endpoints.sum.ready, Suspects: p.endpoints.sum.suspect,
 		Hold: p.published.hold, MaxQueued: p.published.maxQueued,
 	}
 	if serving.MaxQueued != load.NoMaxQueued && p.endpoints.sum.phases[lifecycle.Draining] > 0 {

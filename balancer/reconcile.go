@@ -47,7 +47,7 @@ func (p *pool) reconcileLocked(now time.Time) {
 		p.setWatermarkLocked(e)
 		p.setDeadlineLocked(e)
 	}
-	p.dropEndedLocked(step)
+	p.endpoints.dropEnded(step)
 	p.countLocked(now)
 	p.resetTimerLocked(now)
 	if witness.Settled != nil {
@@ -64,23 +64,6 @@ func (p *pool) planLocked(e *endpoint, dials int, now time.Time) {
 	if e.goAways.count.Opened() != 0 && !slices.Contains(p.endpoints.retrying, e) {
 		p.endpoints.retrying = append(p.endpoints.retrying, e)
 	}
-}
-
-// dropEndedLocked forgets the endpoints of which nothing is left.
-func (p *pool) dropEndedLocked(step []*endpoint) {
-	if !slices.ContainsFunc(step, func(e *endpoint) bool { return e.plan.Ended }) {
-		return
-	}
-	for _, e := range step {
-		if e.plan.Ended {
-			p.endpoints.deadlines.set(e, time.Time{})
-			p.endpoints.sum.add(&e.part, -1)
-			e.part = part{}
-		}
-	}
-	ended := func(e *endpoint) bool { return e.plan.Ended }
-	p.endpoints.list = slices.DeleteFunc(p.endpoints.list, ended)
-	p.endpoints.retrying = slices.DeleteFunc(p.endpoints.retrying, ended)
 }
 
 // readConnectionsLocked tells the endpoints what is seen of their connections.

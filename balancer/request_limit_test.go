@@ -39,7 +39,7 @@ func (c client) callers(n, calls int) []error {
 // connections have ended is what it costs a plain channel.
 //
 // Guards: lifecycle's Endpoint.endedAfter; `c.load.SetRequestLimit(s.RequestLimit())` in
-// connectedLocked; `c.EndIsNear()` in picker.pool.holds; `l.waiters.expectRetry()` in
+// connectedLocked; `(*load.Load).EndIsNear` in picker.pool.holds; `l.waiters.expectRetry()` in
 // load.Load.fail; that `t.OnGoAway(goAway)` in connectedLocked comes before gRPC's reader has
 // the frame; `s.conn.requestsUsed()` in lifecycle.Endpoint.urgent.
 func TestNoRPCIsLostToAServerThatEndsConnectionsAfterSoMany(t *testing.T) {

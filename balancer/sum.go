@@ -2,6 +2,7 @@ package balancer
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/grpc-subpool/subpool/internal/lifecycle"
@@ -21,7 +22,8 @@ type sum struct {
 	listed int         // endpoints that the resolver lists
 	known  int         // those of them whose stream limit is known
 	limits map[int]int // those of them by their stream limit; of thousands most have the same
-	ready  []load.Conn // READY connections, oldest first
+
+	ready, suspect loads // of READY connections; suspect are those that are taken only if no other can be
 
 	active bool // any is used, as they were told
 	share  int  // of the RPCs that are held, as each was told
@@ -36,8 +38,12 @@ type part struct {
 	missing    int
 	limit      int
 	limitKnown bool
-	ready      []load.Conn // oldest first
+
+	ready, suspect loads
 }
+
+// loads are in the order of their ids.
+type loads []*load.Load
 
 // addUp puts the present part of e in the place of the last one. It reports whether other
 // connections are READY, or suspect.
@@ -45,11 +51,9 @@ func (x *sum) addUp(e *endpoint) (changed bool) {
 	old, now := &e.part, part{listed: !e.Removed() && !e.plan.Ended, state: e.State(), hold: e.plan.Hold, used: e.Used()}
 	now.phases, now.missing = e.Count(), e.Missing()
 	now.limit, now.limitKnown = e.AdvertisedLimit()
-	now.ready = old.ready
-	if changed = !e.sameReady(old.ready); changed {
-		now.ready = e.readyConns()
-		x.replaceReady(old.ready, now.ready)
-	}
+	now.ready, now.suspect = old.ready, old.suspect
+	changed = x.ready.replace(&now.ready, e.readyLoads(false))
+	changed = x.suspect.replace(&now.suspect, e.readyLoads(true)) || changed
 	x.add(old, -1)
 	x.add(&now, 1)
 	e.part = now
@@ -90,54 +94,54 @@ func (x *sum) setUsed(e *endpoint, used bool) {
 	e.part.used = used
 }
 
-// sameReady reports whether the READY connections of e are these.
-func (e *endpoint) sameReady(conns []load.Conn) bool {
+// readyLoads goes through those of READY connections, either the suspect ones or the others.
+func (e *endpoint) readyLoads(suspect bool) iter.Seq[*load.Load] {
+	return func(yield func(*load.Load) bool) {
+		for s := range e.ready() {
+			if s.Suspect() == suspect && !yield(s.conn.load) {
+				return
+			}
+		}
+	}
+}
+
+// replace puts what is now in the place of an endpoint's part. It reports whether that differs.
+func (l *loads) replace(part *loads, now iter.Seq[*load.Load]) bool {
+	if part.equal(now) {
+		return false
+	}
+	gone, come := *part, slices.Collect(now)
+	*part = come
+	for len(gone) > 0 && len(come) > 0 && gone[0] == come[0] { // one of a thousand may have changed
+		gone, come = gone[1:], come[1:]
+	}
+	for len(gone) > 0 && len(come) > 0 && gone[len(gone)-1] == come[len(come)-1] {
+		gone, come = gone[:len(gone)-1], come[:len(come)-1]
+	}
+	for _, x := range gone {
+		at, _ := l.find(x)
+		*l = slices.Delete(*l, at, at+1)
+	}
+	for _, x := range come {
+		at, _ := l.find(x)
+		*l = slices.Insert(*l, at, x)
+	}
+	return true
+}
+
+func (l loads) equal(now iter.Seq[*load.Load]) bool {
 	n := 0
-	for s := range e.ready() {
-		if n >= len(conns) || conns[n].Load != s.conn.load || conns[n].Suspect != s.Suspect() {
+	for x := range now {
+		if n >= len(l) || l[n] != x {
 			return false
 		}
 		n++
 	}
-	return n == len(conns)
+	return n == len(l)
 }
 
-func (e *endpoint) readyConns() (conns []load.Conn) {
-	for s := range e.ready() {
-		sub := s.activeSubConn()
-		conns = append(conns, load.Conn{
-			ID: int(s.ID()), SubConn: sub.sc, Address: &sub.addr,
-			Load: s.conn.load, Done: s.conn.load.DoneFunc(), Suspect: s.Suspect(),
-		})
-	}
-	return conns
-}
-
-// replaceReady puts connections of an endpoint in the place of its last ones. Both are in the
-// order of their ids.
-func (x *sum) replaceReady(old, now []load.Conn) {
-	for len(old)+len(now) > 0 {
-		switch {
-		case len(now) == 0 || len(old) > 0 && old[0].ID < now[0].ID:
-			at, _ := x.find(old[0].ID)
-			x.ready = slices.Delete(x.ready, at, at+1)
-			old = old[1:]
-		case len(old) == 0 || now[0].ID < old[0].ID:
-			at, _ := x.find(now[0].ID)
-			x.ready = slices.Insert(x.ready, at, now[0])
-			now = now[1:]
-		default:
-			if old[0].Load != now[0].Load || old[0].Suspect != now[0].Suspect {
-				at, _ := x.find(now[0].ID)
-				x.ready[at] = now[0]
-			}
-			old, now = old[1:], now[1:]
-		}
-	}
-}
-
-func (x *sum) find(id int) (at int, found bool) {
-	return slices.BinarySearchFunc(x.ready, id, func(c load.Conn, id int) int { return cmp.Compare(c.ID, id) })
+func (l loads) find(x *load.Load) (at int, found bool) {
+	return slices.BinarySearchFunc(l, x, func(a, b *load.Load) int { return cmp.Compare(a.ID(), b.ID()) })
 }
 
 // limit is the smallest stream limit of all endpoints that are listed; ok is false where some

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 
 	"google.golang.org/grpc/balancer"
+
+	"github.com/grpc-subpool/subpool/internal/load"
 )
 
 // leastInFlight takes the less loaded of two connections drawn at random: near
@@ -22,9 +24,9 @@ func (p *leastInFlight) Pick(info balancer.PickInfo) (balancer.PickResult, error
 	}
 	random := rand.Uint64()
 	i, j := twoOf(uint64(len(p.conns)), random)
-	a := &p.conns[i]
+	a := p.conns[i]
 	if n := a.Cost(); n != 0 {
-		b := &p.conns[j]
+		b := p.conns[j]
 		if m := b.Cost(); m < n { // on a tie a, which is as random as b
 			a, n = b, m
 		}
@@ -34,7 +36,7 @@ func (p *leastInFlight) Pick(info balancer.PickInfo) (balancer.PickResult, error
 	}
 	if a.Reserve() {
 		p.Waiters.Placed(info.Ctx)
-		return a.result, nil
+		return a.Picked(), nil
 	}
 	return p.pickFrom(int(i), info)
 }
@@ -44,10 +46,10 @@ const probes = 8
 
 // idleAmong returns one of a few connections behind start that carries nothing, each as
 // likely; or c. The lowest bits of random have not been used yet.
-func (p *leastInFlight) idleAmong(start int, random uint64, c *conn) *conn {
+func (p *leastInFlight) idleAmong(start int, random uint64, c *load.Load) *load.Load {
 	found := uint64(0)
 	for k := start + 1; k <= start+min(probes, len(p.conns)-1); k++ {
-		if o := &p.conns[k%len(p.conns)]; o.Cost() == 0 && !o.RequestLimitReached() {
+		if o := p.conns[k%len(p.conns)]; o.Cost() == 0 && !o.RequestLimitReached() {
 			found++
 			if random&(1<<16-1)%found == 0 {
 				c = o

@@ -43,32 +43,19 @@ func Names() []string { return slices.Sorted(maps.Keys(builders)) }
 // subpool policy can call it, for s is of an internal package.
 func Build(name string, s load.Input) balancer.Picker { return builders[name](s) }
 
-// A conn is a READY connection, ready to be picked.
-type conn struct {
-	*load.Load
-	result balancer.PickResult
-}
-
 // A pool is the connections of one picker, in their order.
 type pool struct {
-	load.Input        // without Conns
-	conns      []conn // never empty
-	all        []conn // conns, and then the suspects, which are taken only if none of conns can be
-	full       error  // for RPCs beyond MaxQueued; made once, so that a pick allocates nothing
+	load.Input              // without Conns and Suspects
+	conns      []*load.Load // never empty: the suspects if there are no others
+	all        []*load.Load // conns, and then the suspects, which are taken only if none of conns can be
+	full       error        // for RPCs beyond MaxQueued; made once, so that a pick allocates nothing
 }
 
 func poolOf(s load.Input) pool {
-	p := pool{Input: s, all: make([]conn, 0, len(s.Conns))}
-	p.Conns = nil
-	for _, suspect := range []bool{false, true} {
-		for _, c := range s.Conns {
-			if c.Suspect == suspect {
-				p.all = append(p.all, conn{c.Load, balancer.PickResult{SubConn: c.SubConn, Done: c.Done}})
-			}
-		}
-		if len(p.conns) == 0 {
-			p.conns = p.all
-		}
+	p := pool{Input: s, all: slices.Concat(s.Conns, s.Suspects)}
+	p.Conns, p.Suspects = nil, nil
+	if p.conns = p.all[:len(s.Conns)]; len(p.conns) == 0 {
+		p.conns = p.all
 	}
 	if p.MaxQueued != load.NoMaxQueued {
 		p.full = status.Errorf(codes.ResourceExhausted,
@@ -81,7 +68,7 @@ func poolOf(s load.Input) pool {
 func (p *pool) pickFrom(start int, info balancer.PickInfo) (balancer.PickResult, error) {
 	if c := p.reserve(start); c != nil {
 		p.Waiters.Placed(info.Ctx)
-		return c.result, nil
+		return c.Picked(), nil
 	}
 	if p.holds() {
 		return p.holdRPC(info)
@@ -93,21 +80,21 @@ func (p *pool) pickFrom(start int, info balancer.PickInfo) (balancer.PickResult,
 // connection reached its request limit: either the server ends it now and another is made,
 // or the policy finds that it does not. Both bring a new picker.
 func (p *pool) holds() bool {
-	return p.Hold || slices.ContainsFunc(p.conns, func(c conn) bool { return c.EndIsNear() })
+	return p.Hold || slices.ContainsFunc(p.conns, (*load.Load).EndIsNear)
 }
 
 // reserve takes a place on the connection start, or if that has none, on the one with the
 // least cost that has: its neighbour would get the share of each that is full. Nil if none
 // has.
-func (p *pool) reserve(start int) *conn {
-	if c := &p.conns[start]; c.Reserve() {
+func (p *pool) reserve(start int) *load.Load {
+	if c := p.conns[start]; c.Reserve() {
 		return c
 	}
-	if c := p.leastOf(start, func(c *conn) bool { return c.HasRoom() }); c != nil && c.Reserve() {
+	if c := p.leastOf(start, (*load.Load).HasRoom); c != nil && c.Reserve() {
 		return c
 	}
-	for i := range p.all { // racing picks were sooner
-		if c := &p.all[i]; c.Reserve() {
+	for _, c := range p.all { // racing picks were sooner
+		if c.Reserve() {
 			return c
 		}
 	}
@@ -116,9 +103,9 @@ func (p *pool) reserve(start int) *conn {
 
 // leastOf returns the connection with the least cost of those that will do, of equal ones
 // the first from start on; or nil.
-func (p *pool) leastOf(start int, will func(*conn) bool) (least *conn) {
+func (p *pool) leastOf(start int, will func(*load.Load) bool) (least *load.Load) {
 	for i := range p.conns {
-		if c := &p.conns[(start+i)%len(p.conns)]; will(c) && (least == nil || c.Cost() < least.Cost()) {
+		if c := p.conns[(start+i)%len(p.conns)]; will(c) && (least == nil || c.Cost() < least.Cost()) {
 			least = c
 		}
 	}
@@ -136,7 +123,7 @@ func (p *pool) holdRPC(info balancer.PickInfo) (balancer.PickResult, error) {
 	if c := p.reserve(0); c != nil {
 		p.Waiting.Unhold()
 		p.Waiters.Placed(info.Ctx)
-		return c.result, nil
+		return c.Picked(), nil
 	}
 	if !p.holds() {
 		p.Waiting.Unhold()
@@ -156,13 +143,13 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 		if bounded && p.queued() >= p.MaxQueued {
 			break
 		}
-		least := slices.MinFunc(p.conns, func(a, b conn) int { return cmp.Compare(a.RelativeLoad(), b.RelativeLoad()) })
+		least := slices.MinFunc(p.conns, func(a, b *load.Load) int { return cmp.Compare(a.RelativeLoad(), b.RelativeLoad()) })
 		if !least.ReserveQueued() {
 			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 		}
 		if !bounded || p.queued() <= p.MaxQueued {
 			least.Queue(info.Ctx)
-			return least.result, nil
+			return least.Picked(), nil
 		}
 		least.CancelReserve()
 	}
@@ -175,8 +162,8 @@ const queueTries = 4
 // queued returns how many RPCs wait for a stream in all connections, and in those
 // that drain.
 func (p *pool) queued() (n int) {
-	for i := range p.all {
-		n += p.all[i].Queued()
+	for _, l := range p.all {
+		n += l.Queued()
 	}
 	for _, l := range p.Draining {
 		n += l.Queued()
@@ -189,9 +176,9 @@ func (p *pool) queued() (n int) {
 // no other.
 func (p *pool) retry(info balancer.PickInfo) (balancer.PickResult, error) {
 	for range p.conns { // a racing pick may have been sooner
-		var youngest *conn
-		for i := range p.conns {
-			if c := &p.conns[i]; c.Fresh() && c.HasRoom() && (youngest == nil || c.YoungerThan(youngest.Load)) {
+		var youngest *load.Load
+		for _, c := range p.conns {
+			if c.Fresh() && c.HasRoom() && (youngest == nil || c.YoungerThan(youngest)) {
 				youngest = c
 			}
 		}
@@ -199,7 +186,7 @@ func (p *pool) retry(info balancer.PickInfo) (balancer.PickResult, error) {
 			break
 		} else if c.Reserve() {
 			p.Waiters.Placed(info.Ctx)
-			return c.result, nil
+			return c.Picked(), nil
 		}
 	}
 	p.Waiters.HoldRetry(info.Ctx)

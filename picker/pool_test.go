@@ -1,6 +1,7 @@
 package picker_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -59,7 +60,8 @@ func call(f func()) {
 // add makes a connection.
 func (p *pool) add(id int) *load.Load {
 	l := load.New(p.Waiters, nil)
-	p.Conns = append(p.Conns, load.Conn{SubConn: &subConn{id: id}, Address: new(resolver.Address), Load: l, Done: l.DoneFunc()})
+	l.SetSubConn(id, &subConn{id: id}, new(resolver.Address))
+	p.Conns = append(p.Conns, l)
 	return l
 }
 
@@ -75,7 +77,10 @@ func full(n, limit int) *pool {
 	return p
 }
 
-func (p *pool) load(i int) *load.Load { return p.Conns[i].Load }
+func (p *pool) load(i int) *load.Load { return slices.Concat(p.Conns, p.Suspects)[i] }
+
+// suspect makes all connections suspect from the i-th on.
+func (p *pool) suspect(i int) { p.Conns, p.Suspects = p.Conns[:i], p.Conns[i:] }
 
 func (p *pool) build(name string) balancer.Picker { return picker.Build(name, p.Input) }
 
@@ -126,7 +131,7 @@ func TestIfAllConnectionsDrainRPCsWaitForTheNextPicker(t *testing.T) {
 			p := newPool(n)
 			built := p.build(name)
 			for _, c := range p.Conns {
-				c.Load.Drain()
+				c.Drain()
 			}
 			_, err := built.Pick(anRPC())
 			require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable, "%d connections", n)

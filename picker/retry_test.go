@@ -40,10 +40,7 @@ func (r *restarting) connect() *load.Load {
 }
 
 func (r *restarting) publish(loads ...*load.Load) {
-	s := load.Input{Waiters: r.waiters, Waiting: r.waiters.Renew(), MaxQueued: load.NoMaxQueued}
-	for _, l := range loads {
-		s.Conns = append(s.Conns, load.Conn{Load: l, Done: l.DoneFunc()})
-	}
+	s := load.Input{Waiters: r.waiters, Waiting: r.waiters.Renew(), Conns: loads, MaxQueued: load.NoMaxQueued}
 	r.picker = picker.Build(picker.LeastInFlight, s)
 }
 

@@ -31,7 +31,7 @@ func TestASuspectConnectionIsTakenWhenNoOtherCanBe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newPool(2)
 			p.load(0).SetLimit(10)
-			p.Conns[1].Suspect = true
+			p.suspect(1)
 			built := p.build(name)
 			for range 10 {
 				id, _ := pick(t, built)
@@ -46,8 +46,7 @@ func TestASuspectConnectionIsTakenWhenNoOtherCanBe(t *testing.T) {
 func TestASuspectConnectionIsTakenWhenItIsAlone(t *testing.T) {
 	for _, name := range append(builtIn, "any_of") {
 		p := newPool(2)
-		p.Conns[0].Suspect = true
-		p.Conns[1].Suspect = true
+		p.suspect(0)
 		built := p.build(name)
 		seen := make(map[int]bool)
 		for range 100 {

@@ -150,8 +150,7 @@ func TestRacingPicksKeepMaxQueued(t *testing.T) {
 func TestAPlaceOnASuspectConnectionIsNotMissed(t *testing.T) {
 	p := full(3, 1)
 	p.Hold = true
-	p.Conns[1].Suspect = true
-	p.Conns[2].Suspect = true
+	p.suspect(1)
 	p.load(2).Done(ended)
 	p.load(2).Drain()
 	p.Changed = func() { p.Changed = nil; p.load(1).Done(ended) } // just after it was looked at
@@ -193,7 +192,7 @@ func TestRPCsThatFindEverythingFullAreCounted(t *testing.T) {
 	require.Zero(t, queued+refused, "it found a place")
 }
 
-// Guards: `c.EndIsNear()` in pool.holds.
+// Guards: `(*load.Load).EndIsNear` in pool.holds.
 func TestAnRPCIsHeldWhereARequestLimitIsReached(t *testing.T) {
 	p := newPool(1)
 	p.load(0).SetRequestLimit(1)

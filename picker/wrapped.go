@@ -15,13 +15,14 @@ type wrapped struct {
 }
 
 func wrap(b base.PickerBuilder, s load.Input) balancer.Picker {
-	p := &wrapped{pool: poolOf(s), loads: make(map[balancer.SubConn]*load.Load, len(s.Conns))}
-	ready := make(map[balancer.SubConn]base.SubConnInfo, len(s.Conns))
-	for _, c := range s.Conns {
-		p.loads[c.SubConn] = c.Load
-		if len(p.conns) == len(p.all) || !c.Suspect { // it is not told of suspects
-			ready[c.SubConn] = base.SubConnInfo{Address: *c.Address}
-		}
+	p := &wrapped{pool: poolOf(s)}
+	p.loads = make(map[balancer.SubConn]*load.Load, len(p.all))
+	for _, l := range p.all {
+		p.loads[l.Picked().SubConn] = l
+	}
+	ready := make(map[balancer.SubConn]base.SubConnInfo, len(p.conns))
+	for _, l := range p.conns {
+		ready[l.Picked().SubConn] = base.SubConnInfo{Address: *l.Address()}
 	}
 	p.Picker = b.Build(base.PickerBuildInfo{ReadySCs: ready})
 	return p
@@ -58,7 +59,7 @@ func (p *wrapped) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 			l.Done(info)
 		}
 	} else {
-		res.Done = l.DoneFunc()
+		res.Done = l.Picked().Done
 	}
 	return res, nil
 }

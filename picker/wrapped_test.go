@@ -24,7 +24,7 @@ func (f foreign) Pick(info balancer.PickInfo) (balancer.PickResult, error) { ret
 // result picks the first connection of p, and is told of the end in done.
 func (p *pool) result(done func(balancer.DoneInfo)) foreign {
 	return func(balancer.PickInfo) (balancer.PickResult, error) {
-		return balancer.PickResult{SubConn: p.Conns[0].SubConn, Done: done}, nil
+		return balancer.PickResult{SubConn: p.load(0).Picked().SubConn, Done: done}, nil
 	}
 }
 
@@ -135,7 +135,7 @@ func (a *addresses) Build(info base.PickerBuildInfo) balancer.Picker {
 
 func TestAForeignBuilderIsGivenTheAddresses(t *testing.T) {
 	p, given := newPool(2), new(addresses)
-	p.Conns[0].Address.Addr, p.Conns[1].Address.Addr = "a:1", "b:1"
+	p.load(0).Address().Addr, p.load(1).Address().Addr = "a:1", "b:1"
 	picker.Register(t.Name(), given)
 	p.build(t.Name())
 	require.ElementsMatch(t, addresses{"a:1", "b:1"}, *given)

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/status"
 )
 
@@ -62,13 +63,15 @@ type Load struct {
 	number       uint64 // of the pool's connections, in the order in which they were made
 	waiters      *Waiters
 	goAways      *GoAways
-	signals      *Signals                // those of waiters, without SetSignals
-	freshIn      atomic.Uint32           // see SetFresh
-	onUnanswered func()                  // nil without OnUnanswered
-	done         func(balancer.DoneInfo) // Done
+	signals      *Signals            // those of waiters, without SetSignals
+	freshIn      atomic.Uint32       // see SetFresh
+	onUnanswered func()              // nil without OnUnanswered
+	picked       balancer.PickResult // its SubConn is nil before SetSubConn
 
-	_     [cacheLine]byte // picks read what is above
-	queue queue
+	_       [cacheLine]byte // picks read what is above
+	queue   queue
+	id      int
+	address *resolver.Address
 }
 
 // New returns the Load of a new connection, of a pool that shares w and of an endpoint that
@@ -80,7 +83,7 @@ func New(w *Waiters, g *GoAways) *Load {
 	l.SetRequestLimit(0)
 	l.limit.Store(inFlightMask)
 	l.SetHighWatermark(0)
-	l.done = func(info balancer.DoneInfo) {
+	l.picked.Done = func(info balancer.DoneInfo) {
 		if info.BytesReceived && !l.served.Load() {
 			l.served.Store(true)
 		}
@@ -96,11 +99,24 @@ func New(w *Waiters, g *GoAways) *Load {
 	return l
 }
 
-// Done counts an RPC out that was reserved.
-func (l *Load) Done(info balancer.DoneInfo) { l.done(info) }
+// SetSubConn says what the connection is of: a subchannel with an id, and the address to which
+// it leads. SetSubConn comes before the first picker that has l.
+func (l *Load) SetSubConn(id int, sc balancer.SubConn, addr *resolver.Address) {
+	l.id, l.picked.SubConn, l.address = id, sc, addr
+}
 
-// DoneFunc returns Done as a func that was made once, so that a pick allocates nothing.
-func (l *Load) DoneFunc() func(balancer.DoneInfo) { return l.done }
+// ID returns the id of the subchannel.
+func (l *Load) ID() int { return l.id }
+
+// Address returns the address of the connection.
+func (l *Load) Address() *resolver.Address { return l.address }
+
+// Picked returns what a pick of the connection comes to. It was made once, so that a pick
+// allocates nothing.
+func (l *Load) Picked() balancer.PickResult { return l.picked }
+
+// Done counts an RPC out that was reserved.
+func (l *Load) Done(info balancer.DoneInfo) { l.picked.Done(info) }
 
 // fail takes what the error of an RPC tells.
 func (l *Load) fail(info balancer.DoneInfo) {

@@ -5,16 +5,14 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
-
-	"google.golang.org/grpc/balancer"
-	"google.golang.org/grpc/resolver"
 )
 
-// Input is all that a picker is made of.
+// Input is all that a picker is made of. Conns and Suspects are not both empty.
 type Input struct {
 	Waiters  *Waiters
 	Waiting  *Waiting // from Waiters.Renew
-	Conns    []Conn   // READY connections in the order of round robin, oldest first; never empty
+	Conns    []*Load  // READY connections in the order of round robin, oldest first
+	Suspects []*Load  // READY connections that are taken only if none of Conns can be, in the same order
 	Draining []*Load  // RPCs that are queued on these count under MaxQueued, too
 	// Hold says that RPCs for which there is no room are held, because a connection is on its
 	// way; otherwise they are queued in the connection that is the least loaded for its limit.
@@ -24,17 +22,6 @@ type Input struct {
 
 // NoMaxQueued stands for no bound on queued RPCs.
 const NoMaxQueued = -1
-
-// Conn is a READY connection. All that a picker copies of it is here: to read it from the loads of
-// thousands would take longer than the rest.
-type Conn struct {
-	ID      int // in the order in which subchannels were made
-	SubConn balancer.SubConn
-	Address *resolver.Address
-	Load    *Load
-	Done    func(balancer.DoneInfo) // of Load
-	Suspect bool                    // taken only if no other can be
-}
 
 // Waiters are what the connections of one pool share: how they tell the policy of changes,
 // and the RPCs that wait outside of connections. The zero value tells nothing.
