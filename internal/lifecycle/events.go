@@ -54,7 +54,7 @@ func (e *Endpoint) BackoffOver(s *Subchannel, address int) bool {
 type End struct {
 	InFlight int    // RPCs
 	Answered bool   // the server answered one, or said that it took one
-	Final    bool   // the server said, without an error, how many RPCs it took
+	Final    bool   // with RPCs in flight, the server said without an error how many it took
 	Took     int    // so many
 	GoAway   string // the GOAWAY in words; empty if there was none
 	Cause    string // why it ended, if it flapped

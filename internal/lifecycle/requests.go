@@ -6,7 +6,8 @@ import "time"
 // same number of RPCs: nginx does, by keepalive_requests, and refuses what comes behind.
 // Two ends in a row that agree on the number make it a limit for connections that are made
 // from then on: they carry no more, and are renewed when they have carried these. The server
-// says GOAWAY at that very RPC; where it does not, there is no such limit.
+// says GOAWAY at that very RPC; where it does not, there is no such limit. So an end while no RPC
+// is in flight tells nothing: a restart ends connections that have carried equally many.
 //
 //	none ── two ends agree ──▶ limit ── a connection that carried as many is not ended ──▶ none
 type requestLimit struct {

@@ -67,6 +67,12 @@ func caps() (all []namedWorld) {
 // restarts: connections end at once by a final GOAWAY.
 func restarts() (all []namedWorld) {
 	add := func(name string, w World) { all = append(all, namedWorld{name, w}) }
+	add("all end while none is in flight, after 20 RPCs each", World{
+		Servers: []Server{{}}, Latency: ms, Dial: 400 * ms, Warm: sec, Setting: `{"picker":"round_robin","size":4}`,
+		Callers: []Callers{{For: 200 * ms, Rate: 400, Burst: 40, Takes: ms}, {From: 2 * sec, For: sec, Loop: 40, Takes: 20 * ms}},
+		Events:  []Event{{At: 180 * ms, What: End, Ending: Final}},
+		Own:     Own{Slowest: 50 * ms}, // that of a dial, were it taken for a request limit
+	})
 	for _, dial := range []time.Duration{100 * ms, sec} {
 		for _, rolling := range []bool{false, true} {
 			w := World{
