@@ -143,22 +143,29 @@ const (
 	afterStart = 100 * time.Millisecond
 )
 
-// each is the mean of n changes, one after the other. It begins when nothing is left of
-// what came before.
+// each is the mean of n changes, one after the other, without what it takes to look as often
+// at a pool that does not change. It begins when nothing is left of what came before.
 func (p *scaledPool) each(n int, change func(i int)) (time.Duration, error) {
 	if err := settle(time.Now().Add(patience), afterStart, p); err != nil {
 		return 0, err
 	}
-	all, err := spend(func(end time.Time) error {
-		for i := range n {
-			change(i)
-			if err := settle(end, quietly, p); err != nil {
-				return err
+	var took [2]time.Duration
+	for i, f := range []func(int){func(int) {}, change} {
+		var err error
+		took[i], err = spend(func(end time.Time) error {
+			for i := range n {
+				f(i)
+				if err := settle(end, quietly, p); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
 		}
-		return nil
-	})
-	return all / time.Duration(n), err
+	}
+	return max(0, took[1]-took[0]) / time.Duration(n), nil
 }
 
 // start returns what it takes until all connections are there; if they do not come, how far

@@ -19,7 +19,7 @@ var loss = Kind{
 	Key:   "l",
 	Title: "A path that loses packets",
 	About: "Between two TCP stacks of the kernel, with cubic, is a path that all connections share: 30 ms each way, 10 MB/s, a buffer of 600 kB, and that part of the packets is lost, in both directions. " +
-		"A pool of so many connections carries 32 callers of an empty RPC, then 32 of one whose answer has 4 KiB, then 16 streams of such messages, which take as much as they get.",
+		"A pool of so many connections carries 16 callers of an empty RPC, then 16 of one whose answer has 4 KiB, then 16 streams of such messages, which take as much as they get.",
 	run: runLoss,
 }
 
@@ -32,7 +32,7 @@ func runLoss(r *Run, w *result.Workload) (err error) {
 		Metrics: []result.Metric{{Name: "p99 empty", Unit: "ms", Lower: true}, {Name: "p50 empty", Unit: "ms", Lower: true},
 			{Name: "p99 4 KiB", Unit: "ms", Lower: true}, {Name: "p50 4 KiB", Unit: "ms", Lower: true},
 			{Name: "bulk", Unit: "MB/s, all streams"}, {Name: "failed", Unit: "RPCs in a slice", Note: true}},
-		Plots: []result.Plot{{Metric: "p99 4 KiB", Title: "RPCs, 60 ms round trip", Lines: true, Log: true},
+		Plots: []result.Plot{{Metric: "p99 4 KiB", Title: "16 callers, 60 ms round trip", Lines: true, Log: true},
 			{Metric: "bulk", Title: "16 streams, 60 ms round trip", Lines: true, Log: true}},
 	}
 	var sides [][]side
@@ -49,10 +49,10 @@ func runLoss(r *Run, w *result.Workload) (err error) {
 		return err
 	}
 	w.Verdicts = []result.Verdict{
-		result.AtMost("p99 of empty RPCs with 1 % loss over 4 connections, against one", t.RowRatio("4", "1", "1 %", "p99 empty"), 0.5, " ×"),
-		result.Told("… over 16 connections, against 4", t.RowRatio("16", "4", "1 %", "p99 empty"), " ×"),
+		result.Told("p99 of empty RPCs with 1 % loss over 4 connections, against one", t.RowRatio("4", "1", "1 %", "p99 empty"), " ×"),
+		result.AtLeast("… over 16 connections, against 4", t.RowRatio("16", "4", "1 %", "p99 empty"), 1.25, " ×"),
 		result.AtMost("p99 of RPCs of 4 KiB with 1 % loss over 4 connections, against one", t.RowRatio("4", "1", "1 %", "p99 4 KiB"), 0.5, " ×"),
-		result.Told("… over 16 connections, against 4", t.RowRatio("16", "4", "1 %", "p99 4 KiB"), " ×"),
+		result.AtLeast("… over 16 connections, against 4", t.RowRatio("16", "4", "1 %", "p99 4 KiB"), 1.25, " ×"),
 		result.AtLeast("rate of bulk with 1 % loss over 8 connections, against one", t.RowRatio("8", "1", "1 %", "bulk"), 3, " ×"),
 		result.Told("… with no loss", t.RowRatio("8", "1", "0 %", "bulk"), " ×"),
 	}
@@ -112,18 +112,15 @@ func (l *lossy) sides(r *Run) (sides []side) {
 	return sides
 }
 
-// inTurn carries three loads, one after the other.
+// inTurn carries three loads, one after the other. Of the RPCs 16 are under way at a time: over
+// 16 connections one on each, behind which nothing is sent that would tell TCP of its loss.
 func (r *Run) inTurn(pool contender.Pool, srv *server.Process) (values, error) {
 	v := values{"failed": 0}
 	for _, small := range []struct {
 		name string
 		rpc  func(context.Context, grpc_testing.TestServiceClient) error
-		last time.Duration
-	}{
-		{"empty", emptyCall, 4 * time.Second},
-		{"4 KiB", someCall, 3 * time.Second},
-	} {
-		l := load{callers: 32, rpc: small.rpc, warm: r.lasts(500 * time.Millisecond), window: r.lasts(small.last), latencies: true}
+	}{{"empty", emptyCall}, {"4 KiB", someCall}} {
+		l := load{callers: 16, rpc: small.rpc, warm: r.lasts(500 * time.Millisecond), window: r.lasts(5 * time.Second), latencies: true}
 		m, err := l.run(pool, srv)
 		if err != nil {
 			return nil, err
