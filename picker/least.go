@@ -19,9 +19,19 @@ func (p *leastInFlight) Pick(info balancer.PickInfo) (balancer.PickResult, error
 	if p.Waiters.ExpectsRepicks() && p.Waiters.PicksAgain(info.Ctx) {
 		return p.retry(info)
 	}
-	if len(p.conns) == 1 {
-		return p.pickFrom(0, info)
+	start, a := uint64(0), p.conns[0]
+	if len(p.conns) > 1 {
+		start, a = p.lesser()
 	}
+	if a.Reserve() {
+		p.Waiters.Placed(info.Ctx)
+		return a.Picked(), nil
+	}
+	return p.pickFrom(int(start), info)
+}
+
+// lesser draws two connections, and returns the less loaded one and the index of the first.
+func (p *leastInFlight) lesser() (uint64, *load.Load) {
 	random := rand.Uint64()
 	i, j := twoOf(uint64(len(p.conns)), random)
 	a := p.conns[i]
@@ -34,11 +44,7 @@ func (p *leastInFlight) Pick(info balancer.PickInfo) (balancer.PickResult, error
 			a = p.idleAmong(int(j), random, a)
 		}
 	}
-	if a.Reserve() {
-		p.Waiters.Placed(info.Ctx)
-		return a.Picked(), nil
-	}
-	return p.pickFrom(int(i), info)
+	return i, a
 }
 
 // probes is at how many connections idleAmong looks.

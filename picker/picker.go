@@ -64,7 +64,7 @@ func poolOf(s load.Input) pool {
 	return p
 }
 
-// pickFrom picks the connection start, or another that has room.
+// pickFrom picks a connection that has room: of equal ones the first from start on.
 func (p *pool) pickFrom(start int, info balancer.PickInfo) (balancer.PickResult, error) {
 	if c := p.reserve(start); c != nil {
 		p.Waiters.Placed(info.Ctx)
@@ -83,33 +83,32 @@ func (p *pool) holds() bool {
 	return p.Hold || slices.ContainsFunc(p.conns, (*load.Load).EndIsNear)
 }
 
-// reserve takes a place on the connection start, or if that has none, on the one with the
-// least cost that has: its neighbour would get the share of each that is full. Nil if none
-// has.
+// reserve takes a place on the connection with the least cost that has one: the neighbour of
+// one that is full would get the share of each that is. Nil if none has.
 func (p *pool) reserve(start int) *load.Load {
-	if c := p.conns[start]; c.Reserve() {
-		return c
+	var least *load.Load
+	for i := range p.conns {
+		if c := p.conns[(start+i)%len(p.conns)]; c.HasRoom() && (least == nil || c.Cost() < least.Cost()) {
+			least = c
+		}
 	}
-	if c := p.leastOf(start, (*load.Load).HasRoom); c != nil && c.Reserve() {
-		return c
+	if least != nil && !p.shuns(least) && least.Reserve() {
+		return least
 	}
 	for _, c := range p.all { // racing picks were sooner
-		if c.Reserve() {
+		if !p.shuns(c) && c.Reserve() {
 			return c
 		}
 	}
 	return nil
 }
 
-// leastOf returns the connection with the least cost of those that will do, of equal ones
-// the first from start on; or nil.
-func (p *pool) leastOf(start int, will func(*load.Load) bool) (least *load.Load) {
-	for i := range p.conns {
-		if c := p.conns[(start+i)%len(p.conns)]; will(c) && (least == nil || c.Cost() < least.Cost()) {
-			least = c
-		}
-	}
-	return least
+// shuns reports whether an RPC should rather wait than take the connection: it has room because
+// its server fails RPCs at once, as long as those that it failed come to twice the load of a
+// connection that serves.
+func (p *pool) shuns(c *load.Load) bool {
+	n := c.RelativeLoad()
+	return n > load.Full && slices.ContainsFunc(p.conns, func(o *load.Load) bool { return o.RelativeLoad() < n/2 })
 }
 
 // holdRPC lets the RPC wait until a connection that is on its way arrives or fails,

@@ -26,5 +26,10 @@ func (p *roundRobin) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	if p.Waiters.ExpectsRepicks() && p.Waiters.PicksAgain(info.Ctx) {
 		return p.retry(info)
 	}
-	return p.pickFrom(int(p.next.Add(1)%uint64(len(p.conns))), info)
+	turn := p.next.Add(1) % uint64(len(p.conns))
+	if c := p.conns[turn]; c.Reserve() {
+		p.Waiters.Placed(info.Ctx)
+		return c.Picked(), nil
+	}
+	return p.pickFrom(int(turn), info)
 }

@@ -151,9 +151,7 @@ func TestAPlaceOnASuspectConnectionIsNotMissed(t *testing.T) {
 	p := full(3, 1)
 	p.Hold = true
 	p.suspect(1)
-	p.load(2).Done(ended)
-	p.load(2).Drain()
-	p.Changed = func() { p.Changed = nil; p.load(1).Done(ended) } // just after it was looked at
+	p.Demand = func() { p.Demand = nil; p.load(1).Done(ended) } // just after it was looked at
 	require.NoError(t, p.one())
 	require.Equal(t, 1, p.load(1).InFlight())
 }

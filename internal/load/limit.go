@@ -66,17 +66,20 @@ func (l *Load) HasRoom() bool {
 // Queued returns how many RPCs are in flight above the limit: they wait for a stream.
 func (l *Load) Queued() int { return max(0, l.InFlight()-int(l.limit.Load())) }
 
-// RelativeLoad is the RPCs in flight in proportion to the limit, in units that serve only to
+// Full is the RelativeLoad of a connection that carries as many RPCs as its limit.
+const Full = 1 << 31
+
+// RelativeLoad is the Cost in proportion to the limit, in units that serve only to
 // compare: where it is less, one RPC more finds a stream sooner. With a limit of 0 it never
 // does, nor where the request limit is reached, and a connection that drains takes none.
 func (l *Load) RelativeLoad() uint64 {
 	w, limit := l.word.Load(), uint64(l.limit.Load())
-	n := w & inFlightMask
+	n := l.Cost()
 	switch {
 	case w&drainingBit != 0:
 		return math.MaxUint64
 	case limit == 0 || uint32(w>>32) >= l.requestLimit.Load():
 		return 1<<63 + n
 	}
-	return n << 31 / limit
+	return n * Full / limit
 }

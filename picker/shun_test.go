@@ -1,0 +1,49 @@
+package picker_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/grpc-subpool/subpool/picker"
+)
+
+// broken is how a server ends an RPC that is in trouble.
+var broken = balancer.DoneInfo{Err: status.Error(codes.Internal, "broken"), BytesSent: true, BytesReceived: true}
+
+// Guards: shuns. By its room alone the first connection would get all 100 RPCs.
+func TestAServerThatFailsGetsFewRPCsThoughOnlyItHasRoom(t *testing.T) {
+	forEachBuiltIn(t, func(t *testing.T, name string) {
+		synctest.Test(t, func(t *testing.T) { // no second begins
+			p := full(4, 1)
+			p.load(0).Done(ended)
+			built, count := p.build(name), 0
+			for range 100 {
+				id, done := pick(t, built)
+				if id == 0 {
+					count++
+					done(broken)
+				}
+			}
+			require.LessOrEqual(t, count, 45, "while the others queue q each it may fail 2 + 2 q")
+		})
+	})
+}
+
+// Guards: `n > load.Full` in shuns, and `n/2` there.
+func TestAConnectionThatFailsSomeRPCsIsUsedWhileItHasRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := full(2, 10)
+		for range 10 {
+			p.load(0).Done(broken)
+		}
+		for range 10 { // it comes to twice the load of the other
+			id, _ := pick(t, p.build(picker.LeastInFlight))
+			require.Zero(t, id)
+		}
+	})
+}
