@@ -57,8 +57,7 @@ func (c *conn) greet() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.used = time.Now()
-	limit := c.b.habits.Limit
-	if limit.Late || limit.Streams == 0 {
+	if c.b.habits.Limit.Late || c.b.limit() < 0 {
 		c.stateLocked(-1)
 	} else {
 		c.stateLimitLocked()

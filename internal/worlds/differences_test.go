@@ -47,6 +47,18 @@ func (w *World) shortest() (life time.Duration) {
 	return life
 }
 
+// endsAgainWithin reports whether all connections of a server are ended twice within a time.
+func (w *World) endsAgainWithin(d time.Duration) bool {
+	for i, e := range w.Events {
+		for _, o := range w.Events[:i] {
+			if e.What == End && o.What == End && e.Server == o.Server && (e.At-o.At).Abs() < d {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // few is the least number of RPCs after which a server ends a connection; 0 is no bound.
 func (w *World) few() (n int) {
 	for _, s := range w.Servers {
@@ -55,6 +67,12 @@ func (w *World) few() (n int) {
 		}
 	}
 	return n
+}
+
+// neverKnown reports whether a server takes so few RPCs on a connection that the pool does not
+// learn how many.
+func (w *World) neverKnown() bool {
+	return slices.ContainsFunc(w.Servers, func(s Server) bool { return 0 < s.Cap && s.Cap < 8 })
 }
 
 // breaksOff reports whether a server ends connections of an age with RPCs on them.

@@ -55,12 +55,16 @@ func (f *figures) note(r *rpc, code codes.Code, err error, took, at time.Duratio
 	if r.fails {
 		want = codes.Unauthenticated
 	}
+	// Credentials that meet the deadline end the RPC as Unauthenticated.
+	late := r.short && (code == codes.DeadlineExceeded || code == codes.Unauthenticated)
+	if late && r.creds >= r.deadline { // so it ends wherever it is made
+		return true
+	}
 	if code != want {
 		if f.failed == nil {
 			f.failed = make(map[codes.Code]int)
 		}
-		// Credentials that meet the deadline end the RPC as Unauthenticated.
-		if r.short && (code == codes.DeadlineExceeded || code == codes.Unauthenticated) {
+		if late {
 			f.late++
 		}
 		if len(f.lost) < maxWindows {

@@ -63,18 +63,20 @@ var meant = []difference{
 	},
 	{
 		name: "flow on",
-		when: func(w *World) bool { return w.few() > 0 || w.breaksOff() },
+		when: func(w *World) bool { return w.few() > 0 || w.breaksOff() || w.fails() >= 0 },
 		lost: func(w *World, f, _ *figures) int {
-			if w.few() > 0 {
-				return f.made * f.each
-			}
 			rounds := (f.made - f.most + w.most() - 1) / w.most()
-			if life := w.shortest(); life > 0 {
+			switch life := w.shortest(); {
+			case w.few() > 0:
+				return f.made * f.each
+			case w.fails() >= 0:
+				return int(float64(rounds*f.rpcs) * min(1, w.handshake().Seconds()/w.calls().Seconds()))
+			case life > 0:
 				rounds = min(rounds, int(w.calls()/life)+1)
 			}
 			return rounds * f.flying
 		},
-		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them",
+		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, and if another server fails all RPCs, it is the one that is left",
 	},
 	{
 		name: "before it is known",
@@ -82,7 +84,7 @@ var meant = []difference{
 			return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Cap > 0 })
 		},
 		lost: func(w *World, f, _ *figures) int {
-			if slices.ContainsFunc(w.Servers, func(s Server) bool { return 0 < s.Cap && s.Cap < 8 }) {
+			if w.neverKnown() {
 				return f.made * f.each
 			}
 			return f.flying
@@ -108,8 +110,11 @@ var meant = []difference{
 		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time; with health checking an RPC is not sent on such a connection, and waits for the backoff",
 	},
 	{
-		name:   "shorter than a dial",
-		when:   func(w *World) bool { return 0 < w.shortest() && w.shortest() < w.handshake() },
+		name: "shorter than a dial",
+		when: func(w *World) bool {
+			life := w.shortest()
+			return 0 < life && life < w.handshake() || w.endsAgainWithin(w.handshake()+w.roundTrip())
+		},
 		pause:  func(w *World) time.Duration { return w.handshake() },
 		reason: "of a server that ends connections sooner than one can be dialled few are there at any time; each is followed by one attempt at a time, as after a flap, and RPCs wait for it",
 	},
@@ -117,7 +122,7 @@ var meant = []difference{
 		name:   "held for a dial",
 		when:   func(w *World) bool { return w.limited() },
 		pause:  func(w *World) time.Duration { return min(w.handshake(), time.Second) },
-		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; a failing server has room, so at the limit they go there",
+		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end",
 	},
 	{
 		name: "one backoff",
@@ -128,10 +133,17 @@ var meant = []difference{
 		reason: "a dial that is refused is followed by gRPC's backoff, about a second, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance",
 	},
 	{
-		name:   "idle",
-		when:   func(w *World) bool { least, _ := w.sizes(); return least == 0 },
-		pause:  func(w *World) time.Duration { return w.handshake() },
-		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again",
+		name: "idle",
+		when: func(w *World) bool { least, _ := w.sizes(); return least == 0 },
+		pause: func(w *World) (d time.Duration) {
+			for _, s := range w.Servers {
+				if s.Limit.Then < 0 {
+					d = max(d, s.Limit.Back)
+				}
+			}
+			return d + w.handshake()
+		},
+		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then",
 	},
 	{
 		name:   "answers",

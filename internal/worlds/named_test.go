@@ -21,7 +21,7 @@ type namedWorld struct {
 // TestNamedWorlds plays worlds in which a pool was worse once.
 func TestNamedWorlds(t *testing.T) {
 	var all []namedWorld
-	for _, some := range [][]namedWorld{caps(), restarts(), ages(), limits(), silence(), failing(), planted()} {
+	for _, some := range [][]namedWorld{caps(), restarts(), ages(), limits(), silence(), failing(), planted(), {failingAtTheLimit()}} {
 		all = append(all, some...)
 	}
 	for i, tt := range all {
@@ -186,6 +186,17 @@ func failing() (all []namedWorld) {
 		}
 	}
 	return all
+}
+
+// A server that fails at once always has room. With plain channels in turn it gets a quarter.
+func failingAtTheLimit() namedWorld {
+	s := Server{Limit: Limit{Streams: 1}}
+	broken := s
+	broken.Fails = codes.Unknown
+	return namedWorld{"one server of four fails, each allows one stream", World{
+		Servers: []Server{broken, s, s, s}, Latency: ms, Dial: ms, Warm: 3 * sec, Setting: size(4),
+		Callers: []Callers{{For: sec, Rate: 400, Takes: 10 * ms}},
+	}}
 }
 
 // planted: what mutants/*.patch break and no other world shows. In most of them a plain

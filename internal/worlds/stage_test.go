@@ -1,6 +1,7 @@
 package worlds
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -180,14 +181,14 @@ func (b *backend) mute() bool {
 	return b.habits.Mute > 0 && b.watches > b.habits.Mute
 }
 
-// limit is what the server states first on a connection.
+// limit is what the server states first on a connection, -1 if that is none.
 func (b *backend) limit() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.limited != nil {
 		return *b.limited
 	}
-	return b.habits.Limit.Streams
+	return cmp.Or(b.habits.Limit.Streams, -1)
 }
 
 // stop ends what is left, and waits until all of it is gone.
