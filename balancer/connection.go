@@ -94,8 +94,8 @@ func (p *pool) lostLocked(s *subchannel, address int, transport *h2conn.Conn, no
 		end.InFlight, end.Answered = c.load.InFlight(), c.load.Answered()
 		if g := goAwayOf(transport); g != nil {
 			end.GoAway = g.String()
-			end.Final = !g.Graceful() && g.Code == 0 && !c.load.GoAwayWasIdle()
-			end.Took = c.health.took(*g)
+			end.Final = !g.Graceful() && g.Code == 0
+			end.Took, end.Started = c.health.took(*g), c.load.Starts()
 		}
 	}
 	if s.endpoint.Lost(s.Subchannel, address, end, now) {

@@ -6,14 +6,18 @@ import "time"
 // same number of RPCs: nginx does, by keepalive_requests, and refuses what comes behind.
 // Two ends in a row that agree on the number make it a limit for connections that are made
 // from then on: they carry no more, and are renewed when they have carried these. The server
-// says GOAWAY at that very RPC; where it does not, there is no such limit. So an end while no RPC
-// is in flight tells nothing: a restart ends connections that have carried equally many.
+// says GOAWAY at that very RPC; where it does not, there is no such limit. A restart ends
+// connections that were there together, and may have carried equally many: these agree only if
+// the server took the same number though not as many had started.
 //
 //	none ── two ends agree ──▶ limit ── a connection that carried as many is not ended ──▶ none
 type requestLimit struct {
 	limit  int // RPCs; 0 is none
-	last   int // that the server took on the connection that it ended last
 	agreed int // ends that made the limit or confirmed it
+
+	last        int // RPCs that the server took on the connection that it ended last
+	lastStarted uint32
+	lastAt      time.Time
 }
 
 // leastRequestLimit is the smallest number that makes a limit: connections that a restart
@@ -33,20 +37,21 @@ func (r *requestLimit) endsWithin() time.Duration {
 	return min(time.Duration(r.agreed)*endsWithin, longestEnd)
 }
 
-// endedAfter takes how the server ended a connection.
-func (e *Endpoint) endedAfter(end End) {
-	switch r := &e.requests; {
+// endedAfter takes how the server ended a connection that was made at since.
+func (e *Endpoint) endedAfter(end End, since, now time.Time) {
+	r := &e.requests
+	agrees := end.Took >= leastRequestLimit && end.Took == r.last
+	switch {
 	case !end.Final:
 		return
-	case end.Took >= leastRequestLimit && end.Took == r.last:
-		if r.limit != end.Took {
-			r.limit, r.agreed = end.Took, 0
-		}
+	case agrees && end.Took == r.limit:
 		r.agreed++
+	case agrees && (!since.Before(r.lastAt) || end.Started != r.lastStarted):
+		r.limit, r.agreed = end.Took, 1
 	case r.limit > 0 && end.Took > r.limit: // it takes more
 		e.liftRequestLimit()
 	}
-	e.requests.last = end.Took
+	r.last, r.lastStarted, r.lastAt = end.Took, end.Started, now
 }
 
 // RequestLimit returns how many RPCs may start on the connection in all; 0 is any number.

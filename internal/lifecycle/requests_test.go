@@ -8,9 +8,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Guards: requestLimit.ended.
+// ends has the server end connections, each made after the end of the last one, or all before.
+func (e *Endpoint) ends(apart bool, ends ...End) {
+	begin := time.Now()
+	for i, end := range ends {
+		since, at := begin, begin.Add(time.Duration(i+1)*time.Second)
+		if apart {
+			since = at
+		}
+		e.endedAfter(end, since, at)
+	}
+}
+
+func final(took int) End { return End{Final: true, Took: took} }
+
+// Guards: endedAfter.
 func TestTwoEndsThatAgreeMakeALimit(t *testing.T) {
-	final := func(took int) End { return End{Final: true, Took: took} }
 	for _, c := range []struct {
 		name string
 		ends []End
@@ -31,12 +44,20 @@ func TestTwoEndsThatAgreeMakeALimit(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var e Endpoint
-			for _, end := range c.ends {
-				e.endedAfter(end)
-			}
+			e.ends(true, c.ends...)
 			assert.Equal(t, c.want, e.requests.limit)
 		})
 	}
+}
+
+// Guards: `!since.Before(r.lastAt)` and `end.Started != r.lastStarted` in endedAfter.
+func TestConnectionsThatWereThereTogetherAgreeOnlyIfNotAsManyRPCsHadStarted(t *testing.T) {
+	started := func(n uint32) End { return End{Final: true, Took: 100, Started: n} }
+	var restarted, limited Endpoint
+	restarted.ends(false, started(103), started(103), started(103))
+	require.Zero(t, restarted.requests.limit, "they carried equally many")
+	limited.ends(false, started(103), started(104))
+	require.Equal(t, 100, limited.requests.limit)
 }
 
 // A connection that was made under the limit may carry more, too.
@@ -119,7 +140,7 @@ func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	var e Endpoint
 	ends := func(n, took int) {
 		for range n {
-			e.endedAfter(End{Final: true, Took: took})
+			e.ends(true, final(took))
 		}
 	}
 	ends(2, 100)

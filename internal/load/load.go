@@ -59,7 +59,6 @@ type Load struct {
 	overdue        atomic.Bool
 	served         atomic.Bool
 	goAwayReceived atomic.Bool
-	goAwayWasIdle  atomic.Bool
 
 	number       uint64 // of the pool's connections, in the order in which they were made
 	waiters      *Waiters

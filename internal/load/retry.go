@@ -47,7 +47,6 @@ func (l *Load) GoAway(took int) {
 	if took > 0 && w>>32 > 0 {
 		l.served.Store(true)
 	}
-	l.goAwayWasIdle.Store(w&inFlightMask == 0)
 	// It may be called twice, and no connection is made for one that was retired before.
 	if !l.goAwayReceived.Swap(true) && w&drainingBit == 0 {
 		l.goAways.opened.CompareAndSwap(0, l.goAways.n.Add(1))
@@ -56,9 +55,6 @@ func (l *Load) GoAway(took int) {
 
 // GoAwayReceived reports whether GoAway was called.
 func (l *Load) GoAwayReceived() bool { return l.goAwayReceived.Load() }
-
-// GoAwayWasIdle reports whether no RPC was in flight when the GOAWAY came.
-func (l *Load) GoAwayWasIdle() bool { return l.goAwayWasIdle.Load() }
 
 // SetFresh calls the connection fresh in the retry period that opened with this count.
 func (l *Load) SetFresh(opened uint32) { l.freshIn.Store(opened) }

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc/balancer"
 )
 
 // Guards: `w&drainingBit == 0` in GoAway. No connection is made for a retired one.
@@ -14,17 +13,6 @@ func TestAGoAwayOnARetiredConnectionOpensNoWindow(t *testing.T) {
 	l.Drain()
 	l.GoAway(0)
 	require.Zero(t, from.Opened())
-}
-
-// Guards: `w&inFlightMask == 0` in GoAway.
-func TestAGoAwayKnowsWhetherRPCsWereInFlight(t *testing.T) {
-	l := New(nil, nil)
-	l.Reserve()
-	l.GoAway(1<<31 - 1)
-	require.False(t, l.GoAwayWasIdle())
-	l.Done(balancer.DoneInfo{BytesSent: true})
-	l.GoAway(1)
-	require.True(t, l.GoAwayWasIdle(), "the last one counts")
 }
 
 // Guards: `took > 0 && w>>32 > 0` in GoAway: a server may name any stream.
