@@ -50,63 +50,92 @@ func (s *instantSubConn) RegisterHealthListener(health func(balancer.SubConnStat
 
 func (*instantSubConn) Shutdown() {}
 
-// BenchmarkLargePool times what a pool of 1,000 × 4 does under its mutex: for an update of the
-// resolver, and for the news that the health of a connection has changed, which is published.
-func BenchmarkLargePool(b *testing.B) {
+// A largePool is one of so many endpoints with so many subchannels, all of which are READY.
+type largePool struct {
+	*pool
+	cc    *instantConn
+	cfg   config.Config
+	addrs []resolver.Endpoint
+	named int
+}
+
+func newLargePool(b *testing.B, endpoints, size int) *largePool {
 	settled := witness.Settled
 	witness.Settled = nil // it looks at all that there is
-	b.Cleanup(func() { witness.Settled = settled })
-	cc := new(instantConn)
-	p := newPool(cc, balancer.BuildOptions{})
-	b.Cleanup(p.Close)
-	cfg := config.Default()
-	cfg.MinSize, cfg.MaxSize = 4, 4
-	var addrs []resolver.Endpoint
-	addr := func() resolver.Endpoint {
-		return resolver.Endpoint{Addresses: []resolver.Address{{Addr: fmt.Sprint("server-", len(addrs), "-", time.Now().UnixNano())}}}
+	p := &largePool{cc: new(instantConn), cfg: config.Default()}
+	p.pool = newPool(p.cc, balancer.BuildOptions{})
+	b.Cleanup(func() {
+		p.Close()
+		witness.Settled = settled
+	})
+	p.cfg.MinSize, p.cfg.MaxSize = size, size
+	for range endpoints {
+		p.addrs = append(p.addrs, p.addr())
 	}
-	for range 1000 {
-		addrs = append(addrs, addr())
-	}
-	update := func() {
-		s := balancer.ClientConnState{ResolverState: resolver.State{Endpoints: addrs}, BalancerConfig: &lbConfig{Config: cfg}}
-		require.NoError(b, p.UpdateClientConnState(s))
-	}
-	update()
-	rests := func() bool {
-		cc.calls.Wait()
+	p.update(b)
+	p.rest(b)
+	return p
+}
+
+// addr is another one each time.
+func (p *largePool) addr() resolver.Endpoint {
+	p.named++
+	return resolver.Endpoint{Addresses: []resolver.Address{{Addr: fmt.Sprint("server-", p.named)}}}
+}
+
+func (p *largePool) update(b *testing.B) {
+	s := balancer.ClientConnState{ResolverState: resolver.State{Endpoints: p.addrs}, BalancerConfig: &lbConfig{Config: p.cfg}}
+	require.NoError(b, p.UpdateClientConnState(s))
+}
+
+// rest waits until all are READY.
+func (p *largePool) rest(b *testing.B) {
+	require.Eventually(b, func() bool {
+		p.cc.calls.Wait()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return len(p.endpoints.sum.ready) == 4000
+		return len(p.endpoints.sum.ready) == len(p.addrs)*p.cfg.MaxSize
+	}, time.Minute, 10*time.Millisecond)
+}
+
+// flip changes the health of a connection, and takes the news, which do not wait for more.
+func (p *largePool) flip(s *instantSubConn, state connectivity.State) {
+	s.health(balancer.SubConnState{ConnectivityState: state})
+	p.mu.Lock()
+	p.schedule.lastPublished = time.Time{}
+	p.mu.Unlock()
+	p.wake()
+}
+
+// BenchmarkLargePool times what a large pool does under its mutex: for an update of the
+// resolver, and for the news that the health of a connection has changed, which is published.
+func BenchmarkLargePool(b *testing.B) {
+	for _, shape := range [][2]int{{1000, 4}, {1, 1024}} {
+		b.Run(fmt.Sprintf("%d × %d", shape[0], shape[1]), func(b *testing.B) {
+			p := newLargePool(b, shape[0], shape[1])
+			b.Run("one of the endpoints exchanged", func(b *testing.B) {
+				if shape[0] == 1 {
+					b.Skip("that is all of them")
+				}
+				for i := 0; b.Loop(); i++ {
+					p.addrs[i%len(p.addrs)] = p.addr()
+					p.update(b)
+					b.StopTimer()
+					p.rest(b)
+					b.StartTimer()
+				}
+			})
+			b.Run("the same endpoints", func(b *testing.B) {
+				for b.Loop() {
+					p.update(b)
+				}
+			})
+			b.Run("a health flip", func(b *testing.B) {
+				for i := 0; b.Loop(); i++ {
+					s := p.cc.ready[len(p.cc.ready)-1-i/2%(shape[0]*shape[1]/4)] // the first ones are gone
+					p.flip(s, [...]connectivity.State{connectivity.TransientFailure, connectivity.Ready}[i%2])
+				}
+			})
+		})
 	}
-	require.Eventually(b, rests, time.Minute, 10*time.Millisecond)
-	b.Run("one of the endpoints exchanged", func(b *testing.B) {
-		for i := 0; b.Loop(); i++ {
-			addrs[i%len(addrs)] = addr()
-			update()
-			b.StopTimer()
-			require.Eventually(b, rests, time.Minute, 10*time.Millisecond)
-			b.StartTimer()
-		}
-	})
-	b.Run("the same endpoints", func(b *testing.B) {
-		for b.Loop() {
-			update()
-		}
-	})
-	b.Run("a health flip", func(b *testing.B) {
-		well := false
-		for i := 0; b.Loop(); i++ {
-			st := balancer.SubConnState{ConnectivityState: connectivity.TransientFailure}
-			if well {
-				st.ConnectivityState = connectivity.Ready
-			}
-			cc.ready[len(cc.ready)-1-i/2%1000].health(st) // the first ones are gone
-			p.mu.Lock()
-			p.schedule.lastPublished = time.Time{} // the news do not wait for more
-			p.mu.Unlock()
-			p.wake()
-			well = !well
-		}
-	})
 }

@@ -110,7 +110,7 @@ func (l *loads) replace(part *loads, now iter.Seq[*load.Load]) bool {
 	if part.equal(now) {
 		return false
 	}
-	gone, come := *part, slices.Collect(now)
+	gone, come := *part, slices.AppendSeq(make(loads, 0, len(*part)+1), now)
 	*part = come
 	for len(gone) > 0 && len(come) > 0 && gone[0] == come[0] { // one of a thousand may have changed
 		gone, come = gone[1:], come[1:]
