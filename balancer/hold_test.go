@@ -85,7 +85,7 @@ func TestADialThatFailsReleasesWhatItHeld(t *testing.T) {
 	})
 }
 
-// Guards: `l.waiters.free(1)` in load.Load.releaseSlow.
+// Guards: `l.free(1)` in load.Load.releaseSlow.
 func TestADialThatHangsHoldsNoRPCUp(t *testing.T) {
 	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
 		s.Break(harness.Hang)

@@ -113,23 +113,15 @@ func (p *pool) drainingLocked() (loads []*load.Load) {
 // perHeld bounds the picks of RPCs that are held to 100,000 a second.
 const perHeld = 10 * time.Microsecond
 
-// retryLooks is how often a transparent retry that is held looks again: that a fresh connection has
-// room for it is not told.
-const retryLooks = 10 * time.Millisecond
-
 // releasesLocked reports whether held RPCs must pick again because places came free: an
 // attempt that hangs must not hold them up. Many are released at once, few after a short while.
 func (p *pool) releasesLocked(now time.Time) bool {
 	some, many := p.waiters.Freed()
-	retries, next := p.waiters.HeldRetries() > 0, &p.schedule.nextRelease
-	switch {
-	case !next.IsZero():
-	case some:
-		*next = now.Add(demandChecks + time.Duration(p.waiters.Waiting())*perHeld)
-	case retries:
-		*next = now.Add(retryLooks)
+	next := &p.schedule.nextRelease
+	if some && next.IsZero() {
+		*next = now.Add(demandChecks + time.Duration(p.waiters.Waiting()+p.waiters.HeldRetries())*perHeld)
 	}
-	return many || (some || retries) && !now.Before(*next)
+	return many || some && !now.Before(*next)
 }
 
 // wakingPicker is the picker of a pool without a READY connection: an RPC wakes it where it is

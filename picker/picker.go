@@ -170,10 +170,23 @@ func (p *pool) queued() (n int) {
 	return n
 }
 
-// retry picks for an RPC that is taken for a transparent retry: of the fresh connections the
-// youngest, for where a server ends each at some age it is the one to last. A plain channel has
-// no other.
+// retry picks for an RPC that is taken for a transparent retry. It looks twice, as holdRPC does.
 func (p *pool) retry(info balancer.PickInfo) (balancer.PickResult, error) {
+	c := p.reserveFresh()
+	if c == nil {
+		p.Waiters.HoldRetry(info.Ctx)
+		c = p.reserveFresh()
+	}
+	if c == nil {
+		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+	}
+	p.Waiters.Placed(info.Ctx)
+	return c.Picked(), nil
+}
+
+// reserveFresh takes a place on the youngest of the fresh connections: where a server ends each
+// at some age it is the one to last. A plain channel has no other. Nil if none has room.
+func (p *pool) reserveFresh() *load.Load {
 	for range p.conns { // a racing pick may have been sooner
 		var youngest *load.Load
 		for _, c := range p.conns {
@@ -181,13 +194,9 @@ func (p *pool) retry(info balancer.PickInfo) (balancer.PickResult, error) {
 				youngest = c
 			}
 		}
-		if c := youngest; c == nil {
-			break
-		} else if c.Reserve() {
-			p.Waiters.Placed(info.Ctx)
-			return c.Picked(), nil
+		if youngest == nil || youngest.Reserve() {
+			return youngest
 		}
 	}
-	p.Waiters.HoldRetry(info.Ctx)
-	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+	return nil
 }

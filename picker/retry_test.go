@@ -18,10 +18,13 @@ type restarting struct {
 	from    load.GoAways
 	old     []*load.Load
 	picker  balancer.Picker
+	changed int    // signals
+	demand  func() // may be set at any time
 }
 
 func restart(t *testing.T) *restarting {
-	r := &restarting{T: t, waiters: new(load.Waiters)}
+	r := &restarting{T: t}
+	r.waiters = load.NewWaiters(load.Signals{Changed: func() { r.changed++ }, Demand: func() { call(r.demand) }})
 	for range 3 {
 		r.old = append(r.old, r.connect())
 	}
@@ -113,7 +116,7 @@ func TestAConnectionMadeAfterTheFirstOfTwoGoAwaysIsFresh(t *testing.T) {
 	require.Equal(t, 1, fresh.InFlight())
 }
 
-// Guards: YoungerThan in pool.retry. A server that ends each connection at some age ends the oldest
+// Guards: YoungerThan in pool.reserveFresh. A server that ends each connection at some age ends the oldest
 // next, and gRPC does not retry an RPC twice.
 func TestARetryGoesToTheYoungestConnection(t *testing.T) {
 	r := restart(t)
@@ -130,6 +133,41 @@ func TestARetryGoesToTheYoungestConnection(t *testing.T) {
 	r.refuse()
 	require.True(t, r.pick())
 	require.Equal(t, 1, older.InFlight(), "the next youngest")
+}
+
+// full is one more connection, which is fresh and has no room for a retry that is held.
+func (r *restarting) full() (fresh *load.Load, held func() bool) {
+	fresh = r.connect()
+	fresh.SetLimit(1)
+	require.True(r, fresh.Reserve())
+	r.publish(append(r.old[1:], fresh)...)
+	r.refuse()
+	return fresh, r.rpc()
+}
+
+// Guards: load.Load.free, but for its first line.
+func TestARetryThatIsHeldIsToldOfAPlaceOnAFreshConnection(t *testing.T) {
+	r := restart(t)
+	fresh, held := r.full()
+	require.False(t, held())
+	told := r.changed
+	r.old[1].SetLimit(1)
+	r.old[1].SetLimit(100)
+	require.Equal(t, told, r.changed, "it is not for a place on another")
+	fresh.Done(ended)
+	require.Equal(t, told+1, r.changed)
+	some, _ := r.waiters.Freed()
+	require.True(t, some)
+	require.True(t, held())
+}
+
+// Guards: that pool.retry looks again when the RPC is counted.
+func TestAPlaceThatCameFreeBeforeARetryWasHeldIsNotMissed(t *testing.T) {
+	r := restart(t)
+	fresh, held := r.full()
+	r.demand = func() { r.demand = nil; fresh.Done(ended) } // just before it looks again
+	require.True(t, held())
+	require.Zero(t, r.waiters.HeldRetries())
 }
 
 // Guards: load.Waiters.EndRetries.

@@ -42,7 +42,7 @@ func TestAnRPCWithoutRoomIsHeldAndCounted(t *testing.T) {
 	require.Equal(t, 1, demands)
 }
 
-// Guards: `l.waiters.free(1)` in load.Load.releaseSlow.
+// Guards: `l.free(1)` in load.Load.releaseSlow.
 func TestAPlaceThatComesFreeIsTold(t *testing.T) {
 	changes := 0
 	p := holding()

@@ -22,7 +22,7 @@ func (l *Load) SetLimit(n int) {
 	// Places that are there now: by a higher limit, or because an RPC ended while
 	// the release still knew the old one.
 	if room := n - l.InFlight(); room > 0 {
-		l.waiters.free(int64(room))
+		l.free(room)
 	}
 }
 

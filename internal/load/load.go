@@ -224,6 +224,6 @@ func (l *Load) releaseSlow(n, starts uint32) {
 	case n == drainingBit:
 		call(l.signals.Changed)
 	case n < l.limit.Load() && starts < l.requestLimit.Load():
-		l.waiters.free(1)
+		l.free(1)
 	}
 }

@@ -58,6 +58,8 @@ func NewWaiters(s Signals) *Waiters { return &Waiters{signals: s} }
 type Waiting struct {
 	held  atomic.Int64 // RPCs
 	freed atomic.Int64 // places that came free meanwhile
+
+	freedFresh atomic.Bool // one of a fresh connection, while a transparent retry was held
 }
 
 // Renew starts a new set of held RPCs, for the picker that is built next: when that is
@@ -93,8 +95,16 @@ func (w *Waiters) Wait(ctx context.Context) {
 	}
 }
 
-// free counts places that came free, and tells the policy of the first one and when they
-// are enough.
+// free counts places that came free on the connection, and tells the policy of the first one
+// and when they are enough.
+func (l *Load) free(places int) {
+	l.waiters.free(int64(places))
+	in := l.waiters.waiting.Load()
+	if in != nil && l.waiters.HeldRetries() > 0 && l.Fresh() && !in.freedFresh.Swap(true) {
+		call(l.waiters.signals.Changed)
+	}
+}
+
 func (w *Waiters) free(places int64) {
 	in := w.present()
 	held := in.held.Load()
@@ -112,7 +122,7 @@ func (w *Waiters) free(places int64) {
 func (w *Waiters) Freed() (some, many bool) {
 	in := w.present()
 	held, freed := in.held.Load(), in.freed.Load()
-	return held > 0 && freed > 0, held > 0 && freed >= enough(w.releasable(held))
+	return held > 0 && freed > 0 || in.freedFresh.Load(), held > 0 && freed >= enough(w.releasable(held))
 }
 
 // releasable is how many of the RPCs that a picker held are still there. The rest gave up.
