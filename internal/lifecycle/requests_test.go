@@ -135,7 +135,7 @@ func TestALimitStaysWhereTheServerSaysGOAWAY(t *testing.T) {
 	require.Equal(t, 100, s.requests.limit)
 }
 
-// Guards: `min(time.Duration(r.agreed)*endsWithin, longestEnd)`, and `r.agreed = end.Took, 0`.
+// Guards: `min(time.Duration(r.agreed)*endsWithin, longestEnd)`, and `r.agreed = end.Took, 1`.
 func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	var e Endpoint
 	ends := func(n, took int) {
