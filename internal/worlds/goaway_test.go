@@ -33,12 +33,8 @@ func (c *conn) endBy(g Ending) {
 func (c *conn) refuseStream() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	last := c.highest
-	if last > 0 {
-		c.forgetLocked(last)
-		last -= 2
-	}
-	c.finalLocked(last, noError, "")
+	c.forgetLocked(c.highest)
+	c.finalLocked(max(c.highest, 2)-2, noError, "")
 }
 
 // warnLocked says that the connection will end; until then streams are taken.

@@ -1,6 +1,9 @@
 package worlds
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // margins are how much worse is not worse. What goes beyond the first three of them stands in
 // the table of differences.
@@ -22,7 +25,7 @@ func (w *World) margins(ours *figures, plain []figures) margins {
 	}
 	m.dials += 2*w.most() + w.asked(ours)
 	for _, s := range w.Servers { // callers that make more RPCs need more connections
-		if n := max(s.Cap, s.Few); n > 0 {
+		if n := cmp.Or(min(s.Cap, s.Few), s.Cap, s.Few); n > 0 {
 			m.dials += ours.rpcs / n
 			break
 		}

@@ -113,10 +113,10 @@ var meant = []difference{
 		name: "shorter than a dial",
 		when: func(w *World) bool {
 			life := w.shortest()
-			return 0 < life && life < w.handshake() || w.endsAgainWithin(w.handshake()+w.roundTrip())
+			return 0 < life && life < w.handshake() || w.endsAgainWithin(w.handshake()*11/10+w.roundTrip())
 		},
 		pause:  func(w *World) time.Duration { return w.handshake() },
-		reason: "of a server that ends connections sooner than one can be dialled few are there at any time; each is followed by one attempt at a time, as after a flap, and RPCs wait for it",
+		reason: "of a server that ends connections sooner than one can be dialled, or just then, few are there at any time; each is followed by one attempt at a time, as after a flap, and RPCs wait for it",
 	},
 	{
 		name:   "held for a dial",
