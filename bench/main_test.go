@@ -51,7 +51,7 @@ func TestBadCommandsSayWhatIsWrong(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no such workload", []string{"-only", "a,z"}, `only: "z", must be letters from a to l`},
+		{"no such workload", []string{"-only", "a,z"}, `only: "z", must be letters from a to m`},
 		{"no such command", []string{"measure"}, `"measure": no such command`},
 		{"one file to compare", []string{"compare", "a.json"}, "compare: 1 files, must be 2"},
 		{"a file that is not there", []string{"compare", "none.json", "none.json"}, "none.json"},

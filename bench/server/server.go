@@ -19,6 +19,7 @@ import (
 type Options struct {
 	Streams uint32        // that it allows on a connection, 0 for no limit
 	Handler time.Duration // that an EmptyCall takes
+	AtATime int           // EmptyCalls that it serves at a time, 0 for no limit
 	Link    Link          // between the clients and it
 	Darkens bool          // connections can go dark
 	Path    bool          // it is at the server's end of a path
@@ -27,10 +28,19 @@ type Options struct {
 type service struct {
 	grpc_testing.UnimplementedTestServiceServer
 	handler time.Duration
+	turns   chan struct{} // nil for no limit
 }
 
 // EmptyCall is the small unary RPC of all workloads.
-func (s *service) EmptyCall(context.Context, *grpc_testing.Empty) (*grpc_testing.Empty, error) {
+func (s *service) EmptyCall(ctx context.Context, _ *grpc_testing.Empty) (*grpc_testing.Empty, error) {
+	if s.turns != nil {
+		select {
+		case s.turns <- struct{}{}:
+			defer func() { <-s.turns }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	if s.handler > 0 {
 		time.Sleep(s.handler)
 	}
@@ -96,8 +106,11 @@ func Role(options []byte, in *bufio.Scanner, out *json.Encoder) error {
 	if o.Streams > 0 {
 		opts = append(opts, grpc.MaxConcurrentStreams(o.Streams))
 	}
-	s := grpc.NewServer(opts...)
-	grpc_testing.RegisterTestServiceServer(s, &service{handler: o.Handler})
+	s, impl := grpc.NewServer(opts...), &service{handler: o.Handler}
+	if o.AtATime > 0 {
+		impl.turns = make(chan struct{}, o.AtATime)
+	}
+	grpc_testing.RegisterTestServiceServer(s, impl)
 	go func() { _ = s.Serve(l) }()
 	defer s.Stop()
 	if err := out.Encode(inner.Addr().String()); err != nil {

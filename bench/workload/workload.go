@@ -23,7 +23,7 @@ type Kind struct {
 }
 
 // All kinds, in order.
-var All = []Kind{limited, small, burst, bulk, recycled, dark, unneeded, saturated, pick, fleet, scale, loss}
+var All = []Kind{limited, small, burst, bulk, recycled, dark, unneeded, saturated, pick, fleet, scale, loss, sweep}
 
 // Roles are those of this program's children.
 var Roles = map[string]child.Role{"server": server.Role, "idle": idleRole}
