@@ -49,14 +49,26 @@ func (w *World) shortest() (life time.Duration) {
 
 // endsAgainWithin reports whether all connections of a server are ended twice within a time.
 func (w *World) endsAgainWithin(d time.Duration) bool {
+	ends := func(e Event) bool { return e.What == End || e.What == EndOne && w.most() == 1 }
 	for i, e := range w.Events {
 		for _, o := range w.Events[:i] {
-			if e.What == End && o.What == End && e.Server == o.Server && (e.At-o.At).Abs() < d {
+			if ends(e) && ends(o) && e.Server == o.Server && (e.At-o.At).Abs() < d {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// lowers is how many times more streams a server allows at first than later, at least 1.
+func (w *World) lowers() (times int) {
+	times = 1
+	for _, s := range w.Servers {
+		if s.Limit.Then > 0 {
+			times = max(times, s.Limit.Streams/s.Limit.Then)
+		}
+	}
+	return times
 }
 
 // few is the least number of RPCs after which a server ends a connection; 0 is no bound.
