@@ -103,11 +103,12 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
 	x := &p.endpoints
 	x.update++
 	var added, removed []resolver.Endpoint
+	search := endpointSearch{endpoints: x}
 	for _, addr := range addrs {
 		if len(addr.Addresses) == 0 {
 			continue
 		}
-		if e := x.find(addr); e != nil {
+		if e := search.find(addr); e != nil {
 			e.list(addr, e.listedIn == x.update)
 			e.listedIn = x.update
 			continue

@@ -7,8 +7,21 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
+// endpointSearch finds endpoints of an update. Most updates list them in the order in which they
+// are known, and behind a proxy all have one address.
+type endpointSearch struct {
+	*endpoints
+	next int // that is likely to be listed next
+}
+
 // find returns the endpoint of the pool that leads to the same place, or nil.
-func (x *endpoints) find(addr resolver.Endpoint) *endpoint {
+func (x *endpointSearch) find(addr resolver.Endpoint) *endpoint {
+	for i := x.next; i < min(x.next+2, len(x.list)); i++ {
+		if sameEndpoint(x.list[i].addr, addr) {
+			x.next = i + 1
+			return x.list[i]
+		}
+	}
 	for _, e := range x.byAddr[leastAddr(addr)] {
 		if sameEndpoint(e.addr, addr) {
 			return e

@@ -70,7 +70,7 @@ func (p *pool) pickFrom(start int, info balancer.PickInfo) (balancer.PickResult,
 		p.Waiters.Placed(info.Ctx)
 		return c.Picked(), nil
 	}
-	if p.holds() {
+	if p.holds() && !slices.ContainsFunc(p.all, (*load.Load).HasRoom) { // or none would tell of the room
 		return p.holdRPC(info)
 	}
 	return p.queue(info)
@@ -96,16 +96,16 @@ func (p *pool) reserve(start int) *load.Load {
 		return least
 	}
 	for _, c := range p.all { // racing picks were sooner
-		if !p.shuns(c) && c.Reserve() {
+		if c.HasRoom() && !p.shuns(c) && c.Reserve() {
 			return c
 		}
 	}
 	return nil
 }
 
-// shuns reports whether an RPC should rather wait than take the connection: it has room because
-// its server fails RPCs at once, as long as those that it failed come to twice the load of a
-// connection that serves.
+// shuns reports whether an RPC should rather be queued in a full connection: this one has room
+// because its server fails RPCs at once, as long as those that it failed come to twice the load
+// of another. Such an RPC is never held or refused for that.
 func (p *pool) shuns(c *load.Load) bool {
 	n := c.RelativeLoad()
 	return n > load.Full && slices.ContainsFunc(p.conns, func(o *load.Load) bool { return o.RelativeLoad() < n/2 })
@@ -143,6 +143,10 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 			break
 		}
 		least := slices.MinFunc(p.conns, func(a, b *load.Load) int { return cmp.Compare(a.RelativeLoad(), b.RelativeLoad()) })
+		if least.Reserve() { // a place came free, or what failed weighs less by now
+			p.Waiters.Placed(info.Ctx)
+			return least.Picked(), nil
+		}
 		if !least.ReserveQueued() {
 			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 		}
@@ -151,6 +155,12 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 			return least.Picked(), nil
 		}
 		least.CancelReserve()
+	}
+	for _, c := range p.all { // RPCs are refused only where none has room
+		if c.Reserve() {
+			p.Waiters.Placed(info.Ctx)
+			return c.Picked(), nil
+		}
 	}
 	p.Waiters.CountRefused()
 	return balancer.PickResult{}, p.full

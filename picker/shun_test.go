@@ -47,3 +47,39 @@ func TestAConnectionThatFailsSomeRPCsIsUsedWhileItHasRoom(t *testing.T) {
 		}
 	})
 }
+
+// failing is two connections with a limit of 1. The first has room, and failed more than its share;
+// the other is full.
+func failing() *pool {
+	p := full(2, 1)
+	for range 5 {
+		p.load(0).Done(broken)
+		p.load(0).Reserve()
+	}
+	p.load(0).Done(broken)
+	return p
+}
+
+// Guards: `!slices.ContainsFunc(p.all, (*load.Load).HasRoom)` in pickFrom. Nothing would tell an RPC that is
+// held of the room that there is.
+func TestAnRPCIsNotHeldWhereAConnectionThatFailsHasRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := failing()
+		p.Hold = true
+		id, _ := pick(t, p.build(picker.LeastInFlight))
+		require.Equal(t, 1, id)
+		require.Equal(t, 1, p.load(1).Queued())
+	})
+}
+
+// Guards: the last loop in pool.queue.
+func TestAnRPCIsNotRefusedWhereAConnectionThatFailsHasRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := failing()
+		p.MaxQueued = 0
+		id, _ := pick(t, p.build(picker.LeastInFlight))
+		require.Zero(t, id)
+		_, err := p.build(picker.LeastInFlight).Pick(anRPC())
+		require.Error(t, err, "both are full")
+	})
+}

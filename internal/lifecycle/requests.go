@@ -8,16 +8,16 @@ import "time"
 // from then on: they carry no more, and are renewed when they have carried these. The server
 // says GOAWAY at that very RPC; where it does not, there is no such limit. A restart ends
 // connections that were there together, and may have carried equally many: these agree only if
-// the server took the same number though not as many had started.
+// the server took the same number though different numbers had started.
 //
 //	none ── two ends agree ──▶ limit ── a connection that carried as many is not ended ──▶ none
 type requestLimit struct {
 	limit  int // RPCs; 0 is none
 	agreed int // ends that made the limit or confirmed it
 
-	last        int // RPCs that the server took on the connection that it ended last
-	lastStarted uint32
-	lastAt      time.Time
+	last        int       // RPCs that the server took on the connections that it ended last
+	lastStarted uint32    // on the first of these
+	lastAt      time.Time // when it ended that
 }
 
 // leastRequestLimit is the smallest number that makes a limit: connections that a restart
@@ -51,7 +51,9 @@ func (e *Endpoint) endedAfter(end End, since, now time.Time) {
 	case r.limit > 0 && end.Took > r.limit: // it takes more
 		e.liftRequestLimit()
 	}
-	r.last, r.lastStarted, r.lastAt = end.Took, end.Started, now
+	if end.Took != r.last {
+		r.last, r.lastStarted, r.lastAt = end.Took, end.Started, now
+	}
 }
 
 // RequestLimit returns how many RPCs may start on the connection in all; 0 is any number.
