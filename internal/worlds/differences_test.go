@@ -60,12 +60,26 @@ func (w *World) endsAgainWithin(d time.Duration) bool {
 	return false
 }
 
+// rounds is how often connections are ended, all of them or some, if the pool has them in turn.
+func (w *World) rounds(f *figures) int {
+	n := len(w.Events)
+	if life := w.shortest(); life > 0 {
+		n += int(w.calls()/life) + 1
+	}
+	for _, s := range w.Servers {
+		if s.Cap > 0 {
+			return n + f.rpcs/(s.Cap*w.most()) + 1
+		}
+	}
+	return n
+}
+
 // lowers is how many times more streams a server allows at first than later, at least 1.
 func (w *World) lowers() (times int) {
 	times = 1
 	for _, s := range w.Servers {
 		if s.Limit.Then > 0 {
-			times = max(times, s.Limit.Streams/s.Limit.Then)
+			times = max(times, min(10, s.Limit.Streams/s.Limit.Then))
 		}
 	}
 	return times

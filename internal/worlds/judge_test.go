@@ -42,20 +42,18 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	if f.kept {
 		say("left: the pool, in memory, after the end")
 	}
-	// Callers that wait less make more RPCs, and may lose as many more; and one for as many as plain
-	// channels made in all, for of so few it is chance that they lost none.
-	scaled := func(p *figures, n int) int {
-		most := max(f.rpcs, p.rpcs)
-		return (n*most + most - p.rpcs) / max(1, p.rpcs)
-	}
+	// Callers that wait less make more RPCs, and may lose as many more.
+	scaled := func(p *figures, n int) int { return n * max(f.rpcs, p.rpcs) / max(1, p.rpcs) }
+	// And one for as many as plain channels made in all: of so few it is chance that they lost none.
+	byChance := func(p *figures) int { return max(f.rpcs-p.rpcs, 0) / max(1, p.rpcs) }
 	// An RPC that plain channels lose in one way, and a pool in the other, is lost in both.
-	loses := func(p *figures) int { return scaled(p, w.held(p)+p.late) }
+	loses := func(p *figures) int { return scaled(p, w.held(p)+p.late) + byChance(p) }
 	// Where all servers fail, how many RPCs end otherwise is chance.
 	if w.held(f)+f.late > most(loses)+m.failures && !w.hopeless() {
-		if n, k := f.late, most(func(p *figures) int { return scaled(p, p.late) }); n > k+m.late {
+		if n, k := f.late, most(func(p *figures) int { return scaled(p, p.late) + byChance(p) }); n > k+m.late {
 			say("late: %d RPCs with a short deadline, plain %d, margin %d", n, k, m.late)
 		}
-		if n, k := w.held(f), most(func(p *figures) int { return scaled(p, w.held(p)) }); n > k+m.failures {
+		if n, k := w.held(f), most(func(p *figures) int { return scaled(p, w.held(p)) + byChance(p) }); n > k+m.failures {
 			say("failures: %d, plain %d, margin %d", n, k, m.failures)
 		}
 	}

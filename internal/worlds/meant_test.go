@@ -65,14 +65,12 @@ var meant = []difference{
 		name: "flow on",
 		when: func(w *World) bool { return w.few() > 0 || w.breaksOff() || w.fails() >= 0 },
 		lost: func(w *World, f, _ *figures) int {
-			rounds := (f.made - f.most + w.most() - 1) / w.most()
-			switch life := w.shortest(); {
-			case w.few() > 0:
+			if w.few() > 0 {
 				return f.made * f.each
-			case w.fails() >= 0:
-				return int(float64(rounds*f.rpcs) * min(1, w.handshake().Seconds()/w.calls().Seconds()))
-			case life > 0:
-				rounds = min(rounds, int(w.calls()/life)+1)
+			}
+			rounds := min((f.made-f.most+w.most()-1)/w.most(), w.rounds(f))
+			if w.fails() >= 0 {
+				return int(float64(f.rpcs) * min(0.5, float64(rounds)*w.handshake().Seconds()/w.calls().Seconds()))
 			}
 			return rounds * f.flying
 		},
