@@ -76,7 +76,7 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	served := s.InService()
 	s.conn.facts.Answered = end.Answered
 	flapped = served && now.Before(s.conn.provenAt(e.settings))
-	e.endedAfter(end, s.conn.since, now)
+	e.endedAfter(end, s.conn, now)
 	if served {
 		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit
 		e.decideLost(s, end, now)

@@ -8,7 +8,8 @@ import "time"
 // from then on: they carry no more, and are renewed when they have carried these. The server
 // says GOAWAY at that very RPC; where it does not, there is no such limit. A restart ends
 // connections that were there together, and may have carried equally many: these agree only if
-// the server took the same number though different numbers had started.
+// the server took the same number though different numbers had started, or if one had still fewer
+// when the other ended.
 //
 //	none ── two ends agree ──▶ limit ── a connection that carried as many is not ended ──▶ none
 type requestLimit struct {
@@ -37,8 +38,8 @@ func (r *requestLimit) endsWithin() time.Duration {
 	return min(time.Duration(r.agreed)*endsWithin, longestEnd)
 }
 
-// endedAfter takes how the server ended a connection that was made at since.
-func (e *Endpoint) endedAfter(end End, since, now time.Time) {
+// endedAfter takes how the server ended a connection, which was observed when the last one ended.
+func (e *Endpoint) endedAfter(end End, c *connection, now time.Time) {
 	r := &e.requests
 	agrees := end.Took >= leastRequestLimit && end.Took == r.last
 	switch {
@@ -46,7 +47,7 @@ func (e *Endpoint) endedAfter(end End, since, now time.Time) {
 		return
 	case agrees && end.Took == r.limit:
 		r.agreed++
-	case agrees && (!since.Before(r.lastAt) || end.Started != r.lastStarted):
+	case agrees && (!c.since.Before(r.lastAt) || end.Started != r.lastStarted || c.facts.Started < uint32(end.Took)):
 		r.limit, r.agreed = end.Took, 1
 	case r.limit > 0 && end.Took > r.limit: // it takes more
 		e.liftRequestLimit()

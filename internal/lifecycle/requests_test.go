@@ -8,15 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ends has the server end connections, each made after the end of the last one, or all before.
-func (e *Endpoint) ends(apart bool, ends ...End) {
-	begin := time.Now()
-	for i, end := range ends {
-		since, at := begin, begin.Add(time.Duration(i+1)*time.Second)
-		if apart {
-			since = at
-		}
-		e.endedAfter(end, since, at)
+// ends has the server end connections, each made after the end of the last one.
+func (e *Endpoint) ends(ends ...End) {
+	for _, end := range ends {
+		now := time.Now()
+		e.endedAfter(end, &connection{since: now}, now)
 	}
 }
 
@@ -44,20 +40,40 @@ func TestTwoEndsThatAgreeMakeALimit(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var e Endpoint
-			e.ends(true, c.ends...)
+			e.ends(c.ends...)
 			assert.Equal(t, c.want, e.requests.limit)
 		})
 	}
 }
 
-// Guards: `!since.Before(r.lastAt)` and `end.Started != r.lastStarted` in endedAfter.
-func TestConnectionsThatWereThereTogetherAgreeOnlyIfNotAsManyRPCsHadStarted(t *testing.T) {
-	started := func(n uint32) End { return End{Final: true, Took: 100, Started: n} }
-	var restarted, limited Endpoint
-	restarted.ends(false, started(103), started(103), started(103))
-	require.Zero(t, restarted.requests.limit, "they carried equally many")
-	limited.ends(false, started(103), started(104))
-	require.Equal(t, 100, limited.requests.limit)
+// Guards: each condition of the second case in endedAfter.
+func TestConnectionsThatWereThereTogetherMayAgreeByChance(t *testing.T) {
+	begin := time.Now()
+	for _, c := range []struct {
+		name                  string
+		first, second         uint32 // RPCs that had started
+		carriedWhenFirstEnded uint32 // by the second
+		secondMadeAfterwards  bool
+		want                  int
+	}{
+		{"they carried equally many", 103, 103, 100, false, 0},
+		{"of different numbers the server took as many", 103, 104, 100, false, 100},
+		{"the second had carried fewer", 103, 103, 99, false, 100},
+		{"the second was made when the first had ended", 103, 103, 100, true, 100},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var e Endpoint
+			end := End{Final: true, Took: 100, Started: c.first}
+			e.endedAfter(end, &connection{since: begin}, begin.Add(time.Second))
+			second := &connection{since: begin, facts: Facts{Started: c.carriedWhenFirstEnded}}
+			if c.secondMadeAfterwards {
+				second.since = begin.Add(time.Second)
+			}
+			end.Started = c.second
+			e.endedAfter(end, second, begin.Add(2*time.Second))
+			require.Equal(t, c.want, e.requests.limit)
+		})
+	}
 }
 
 // A connection that was made under the limit may carry more, too.
@@ -140,7 +156,7 @@ func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	var e Endpoint
 	ends := func(n, took int) {
 		for range n {
-			e.ends(true, final(took))
+			e.ends(final(took))
 		}
 	}
 	ends(2, 100)
