@@ -53,7 +53,7 @@ func TestNoRPCIsLostOrStrandedWhileConnectionsAreRenewed(t *testing.T) {
 
 // A renewal changes which connections there are, and not how many.
 //
-// Guards: `l[n] != x` in loads.equal. If their number
+// Guards: `(*l)[n] != x` in loads.equal. If their number
 // alone were compared, the picker would know only what drains.
 func TestAfterARenewalRPCsGoToTheNewConnection(t *testing.T) {
 	story(t, `{"size":1,"maxLifetime":"10s","idleTimeout":"0s","lifetimeJitter":0}`, harness.Options{}, func(t *testing.T, c client) {

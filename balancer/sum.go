@@ -129,19 +129,19 @@ func (l *loads) replace(part *loads, now iter.Seq[*load.Load]) bool {
 	return true
 }
 
-func (l loads) equal(now iter.Seq[*load.Load]) bool {
+func (l *loads) equal(now iter.Seq[*load.Load]) bool {
 	n := 0
 	for x := range now {
-		if n >= len(l) || l[n] != x {
+		if n >= len(*l) || (*l)[n] != x {
 			return false
 		}
 		n++
 	}
-	return n == len(l)
+	return n == len(*l)
 }
 
-func (l loads) find(x *load.Load) (at int, found bool) {
-	return slices.BinarySearchFunc(l, x, func(a, b *load.Load) int { return cmp.Compare(a.ID(), b.ID()) })
+func (l *loads) find(x *load.Load) (at int, found bool) {
+	return slices.BinarySearchFunc(*l, x, func(a, b *load.Load) int { return cmp.Compare(a.ID(), b.ID()) })
 }
 
 // limit is the smallest stream limit of all endpoints that are listed; ok is false where some
