@@ -17,7 +17,7 @@ cover: ## run the tests, and tell how much of each package they run
 fuzz: ## run each fuzz test for a minute
 	bash .ci/fuzz 1m
 
-bench: ## measure pools side by side with what else a user may pick, in twenty minutes
+bench: ## measure pools side by side with what else a user may pick, in the better part of an hour
 	cd bench && go run .
 
 check: ## run all that must hold before a change lands

@@ -1,6 +1,6 @@
 // Command bench measures subpool side by side with what a user would pick instead.
 //
-//	go run .                          everything, in about half an hour, into out/
+//	go run .                          everything, in the better part of an hour, into out/
 //	go run . -quick -only a,c         two of the workloads, only to see that they work
 //	go run . -only k -part start      one part of the large pools
 //	go run . compare old.json new.json

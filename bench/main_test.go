@@ -71,5 +71,5 @@ func TestOnlyTheLettersThatAreGiven(t *testing.T) {
 	require.Len(t, kinds, 2)
 	kinds, err = choose("")
 	require.NoError(t, err)
-	require.Len(t, kinds, 12)
+	require.Len(t, kinds, 13)
 }
