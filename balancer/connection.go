@@ -95,7 +95,7 @@ func (p *pool) lostLocked(s *subchannel, address int, transport *h2conn.Conn, no
 		if g := goAwayOf(transport); g != nil {
 			end.GoAway = g.String()
 			end.Final = !g.Graceful() && g.Code == 0
-			end.Took, end.Started = c.health.took(*g), c.load.Starts()
+			end.Took = c.health.took(*g)
 		}
 	}
 	if s.endpoint.Lost(s.Subchannel, address, end, now) {

@@ -103,6 +103,7 @@ func (p *pool) observeLocked(s *subchannel, now time.Time) {
 // facts is what is seen of a connection now.
 func (c *connection) facts() lifecycle.Facts {
 	drained := c.load.Drained() // before GoAway: a GOAWAY may drain it between the two
+	answered := c.load.RequestsAnswered()
 	f := lifecycle.Facts{
 		InFlight:     c.observed,
 		Started:      c.load.Starts(),
@@ -110,9 +111,9 @@ func (c *connection) facts() lifecycle.Facts {
 		Failed:       c.load.Failed(),
 		Health:       c.health.get(),
 		Limit:        noLimit,
-		RequestsUsed: c.load.RequestLimitReached(),
-		GoAway:       c.load.GoAwayReceived(),
-		Drained:      drained,
+		RequestsUsed: c.load.RequestLimitReached(), RequestsAnswered: answered,
+		GoAway:  c.load.GoAwayReceived(),
+		Drained: drained,
 	}
 	if t := c.transport; t != nil {
 		f.ForceClosable = true

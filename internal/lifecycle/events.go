@@ -56,7 +56,6 @@ type End struct {
 	Answered bool   // the server answered one, or said that it took one
 	Final    bool   // the server said, without an error, how many RPCs it took
 	Took     int    // so many
-	Started  uint32 // that were started, modulo 2³²: the server refused what is more than it took
 	GoAway   string // the GOAWAY in words; empty if there was none
 	Cause    string // why it ended, if it flapped
 }
@@ -76,7 +75,7 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	served := s.InService()
 	s.conn.facts.Answered = end.Answered
 	flapped = served && now.Before(s.conn.provenAt(e.settings))
-	e.endedAfter(end, s.conn, now)
+	e.endedAfter(end, s.conn.requests)
 	if served {
 		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit
 		e.decideLost(s, end, now)

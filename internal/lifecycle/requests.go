@@ -6,19 +6,17 @@ import "time"
 // same number of RPCs: nginx does, by keepalive_requests, and refuses what comes behind.
 // Two ends in a row that agree on the number make it a limit for connections that are made
 // from then on: they carry no more, and are renewed when they have carried these. The server
-// says GOAWAY at that very RPC; where it does not, there is no such limit. A restart ends
-// connections that were there together, and may have carried equally many: these agree only if
-// the server took the same number though different numbers had started, or if one had still fewer
-// when the other ended.
+// says GOAWAY at that very RPC; where it does not, there is no such limit. A restart may end
+// connections that carried equally many, too. So until the server has ended one that was made
+// under the limit, it is enough for a refutation that all its RPCs are answered: the GOAWAY would
+// have come before the last answer.
 //
 //	none ── two ends agree ──▶ limit ── a connection that carried as many is not ended ──▶ none
 type requestLimit struct {
-	limit  int // RPCs; 0 is none
-	agreed int // ends that made the limit or confirmed it
-
-	last        int       // RPCs that the server took on the connections that it ended last
-	lastStarted uint32    // on the first of these
-	lastAt      time.Time // when it ended that
+	limit  int  // RPCs; 0 is none
+	last   int  // that the server took on the connection that it ended last
+	agreed int  // ends that made the limit or confirmed it
+	proven bool // one of these was of a connection that was made under the limit
 }
 
 // leastRequestLimit is the smallest number that makes a limit: connections that a restart
@@ -38,23 +36,21 @@ func (r *requestLimit) endsWithin() time.Duration {
 	return min(time.Duration(r.agreed)*endsWithin, longestEnd)
 }
 
-// endedAfter takes how the server ended a connection, which was observed when the last one ended.
-func (e *Endpoint) endedAfter(end End, c *connection, now time.Time) {
-	r := &e.requests
-	agrees := end.Took >= leastRequestLimit && end.Took == r.last
-	switch {
+// endedAfter takes how the server ended a connection, made under a limit of so many RPCs or 0.
+func (e *Endpoint) endedAfter(end End, under int) {
+	switch r := &e.requests; {
 	case !end.Final:
 		return
-	case agrees && end.Took == r.limit:
+	case end.Took >= leastRequestLimit && end.Took == r.last:
+		if r.limit != end.Took {
+			*r = requestLimit{limit: end.Took}
+		}
 		r.agreed++
-	case agrees && (!c.since.Before(r.lastAt) || end.Started != r.lastStarted || c.facts.Started < uint32(end.Took)):
-		r.limit, r.agreed = end.Took, 1
+		r.proven = r.proven || under == end.Took
 	case r.limit > 0 && end.Took > r.limit: // it takes more
 		e.liftRequestLimit()
 	}
-	if end.Took != r.last {
-		r.last, r.lastStarted, r.lastAt = end.Took, end.Started, now
-	}
+	e.requests.last = end.Took
 }
 
 // RequestLimit returns how many RPCs may start on the connection in all; 0 is any number.
@@ -86,7 +82,8 @@ func (e *Endpoint) checkRequestLimit() {
 			c.overdue = true
 			e.next.Overdue = append(e.next.Overdue, s)
 		}
-		if !e.clock.reached(c.reachedAt.Add(e.requests.endsWithin())) {
+		refuted := c.facts.RequestsAnswered && !e.requests.proven
+		if !refuted && !e.clock.reached(c.reachedAt.Add(e.requests.endsWithin())) {
 			continue
 		}
 		if c.facts.RequestsUsed {

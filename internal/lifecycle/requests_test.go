@@ -8,18 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ends has the server end connections, each made after the end of the last one.
-func (e *Endpoint) ends(ends ...End) {
-	for _, end := range ends {
-		now := time.Now()
-		e.endedAfter(end, &connection{since: now}, now)
-	}
-}
-
-func final(took int) End { return End{Final: true, Took: took} }
-
-// Guards: endedAfter.
+// Guards: requestLimit.ended.
 func TestTwoEndsThatAgreeMakeALimit(t *testing.T) {
+	final := func(took int) End { return End{Final: true, Took: took} }
 	for _, c := range []struct {
 		name string
 		ends []End
@@ -40,38 +31,10 @@ func TestTwoEndsThatAgreeMakeALimit(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var e Endpoint
-			e.ends(c.ends...)
-			assert.Equal(t, c.want, e.requests.limit)
-		})
-	}
-}
-
-// Guards: each condition of the second case in endedAfter.
-func TestConnectionsThatWereThereTogetherMayAgreeByChance(t *testing.T) {
-	begin := time.Now()
-	for _, c := range []struct {
-		name                  string
-		first, second         uint32 // RPCs that had started
-		carriedWhenFirstEnded uint32 // by the second
-		secondMadeAfterwards  bool
-		want                  int
-	}{
-		{"they carried equally many", 103, 103, 100, false, 0},
-		{"of different numbers the server took as many", 103, 104, 100, false, 100},
-		{"the second had carried fewer", 103, 103, 99, false, 100},
-		{"the second was made when the first had ended", 103, 103, 100, true, 100},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var e Endpoint
-			end := End{Final: true, Took: 100, Started: c.first}
-			e.endedAfter(end, &connection{since: begin}, begin.Add(time.Second))
-			second := &connection{since: begin, facts: Facts{Started: c.carriedWhenFirstEnded}}
-			if c.secondMadeAfterwards {
-				second.since = begin.Add(time.Second)
+			for _, end := range c.ends {
+				e.endedAfter(end, 0)
 			}
-			end.Started = c.second
-			e.endedAfter(end, second, begin.Add(2*time.Second))
-			require.Equal(t, c.want, e.requests.limit)
+			assert.Equal(t, c.want, e.requests.limit)
 		})
 	}
 }
@@ -151,12 +114,12 @@ func TestALimitStaysWhereTheServerSaysGOAWAY(t *testing.T) {
 	require.Equal(t, 100, s.requests.limit)
 }
 
-// Guards: `min(time.Duration(r.agreed)*endsWithin, longestEnd)`, and `r.agreed = end.Took, 1`.
+// Guards: `min(time.Duration(r.agreed)*endsWithin, longestEnd)`, and `*r = requestLimit{limit: end.Took}`.
 func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	var e Endpoint
 	ends := func(n, took int) {
 		for range n {
-			e.ends(final(took))
+			e.endedAfter(End{Final: true, Took: took}, 0)
 		}
 	}
 	ends(2, 100)
@@ -167,6 +130,34 @@ func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	require.Equal(t, longestEnd, e.requests.endsWithin())
 	ends(2, 50)
 	require.Equal(t, endsWithin, e.requests.endsWithin(), "another number")
+}
+
+// Guards: `c.facts.RequestsAnswered && !e.requests.proven` in checkRequestLimit, and `under == end.Took`.
+func TestAnswersRefuteALimitThatIsNotProven(t *testing.T) {
+	for _, proven := range []bool{false, true} {
+		s := tell(t, "size=2")
+		s.connect()
+		s.pass(time.Minute)
+		rounds := 1 // a restart
+		if proven {
+			rounds = 2
+		}
+		for range rounds {
+			for _, sub := range s.subchannels {
+				s.facts[sub].Answered = true
+				s.end(sub, End{Final: true, Took: 100})
+			}
+			s.settle()
+			s.connect()
+		}
+		used := s.facts[s.subchannels[0]]
+		used.RequestsUsed = true
+		s.settle()
+		require.False(t, s.did.RequestsLifted, "RPCs are in flight")
+		used.RequestsAnswered = true
+		s.settle()
+		require.Equal(t, !proven, s.did.RequestsLifted)
+	}
 }
 
 // Guards: requestLimit.endsWithin, and that checkRequestLimit waits for it.

@@ -29,7 +29,11 @@ func (l *Load) SetLimit(n int) {
 func (l *Load) setSlow() {
 	limit := l.limit.Load()
 	setIfNew(&l.slowReserveAt, min(limit+1, l.highWatermark.Load()))
-	setIfNew(&l.slowReleaseAt, max(limit, 1)-1)
+	if l.requestLimit.Load() != noRequestLimit {
+		setIfNew(&l.slowReleaseAt, 0) // the last RPC is told
+	} else {
+		setIfNew(&l.slowReleaseAt, max(limit, 1)-1)
+	}
 }
 
 // setIfNew spares the cores that read the word a cache miss when nothing changes.
@@ -41,13 +45,25 @@ func setIfNew(word *atomic.Uint32, n uint32) (changed bool) {
 }
 
 // SetRequestLimit bounds how many RPCs may start on the connection in all; 0 is no bound.
-// Signals.Demand is called at the last of them.
+// Signals.Demand is called at the last of them, and Signals.Changed when all of them have ended.
+// It must not be called concurrently with SetLimit or SetHighWatermark.
 func (l *Load) SetRequestLimit(n int) (changed bool) {
-	return setIfNew(&l.requestLimit, cmp.Or(uint32(max(n, 0)), math.MaxUint32))
+	changed = setIfNew(&l.requestLimit, cmp.Or(uint32(max(n, 0)), noRequestLimit))
+	l.setSlow()
+	return changed
 }
+
+const noRequestLimit = math.MaxUint32
 
 // RequestLimitReached reports whether as many RPCs have started as may.
 func (l *Load) RequestLimitReached() bool { return l.Starts() >= l.requestLimit.Load() }
+
+// RequestsAnswered reports whether as many RPCs have started as may, and all have ended. A GOAWAY
+// that came before an answer is told by GoAwayReceived then.
+func (l *Load) RequestsAnswered() bool {
+	w := l.word.Load()
+	return w&inFlightMask == 0 && uint32(w>>32) >= l.requestLimit.Load()
+}
 
 // SetOverdue says that the server should have ended the connection, for as many RPCs have
 // started, and did not: pickers hold no RPC for that any more.

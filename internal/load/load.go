@@ -215,7 +215,8 @@ func (l *Load) release() {
 	}
 }
 
-// releaseSlow tells of a drained connection, or of a place on one that takes RPCs. Where it
+// releaseSlow tells of a drained connection, of one whose RPCs have ended at its request limit, or
+// of a place on one that takes RPCs. Where it
 // takes none, a pick that was held would be cancelled, tell of a place, and pick again
 // without end.
 func (l *Load) releaseSlow(n, starts uint32) {
@@ -225,5 +226,7 @@ func (l *Load) releaseSlow(n, starts uint32) {
 		call(l.signals.Changed)
 	case n < l.limit.Load() && starts < l.requestLimit.Load():
 		l.free(1)
+	case n == 0 && starts >= l.requestLimit.Load():
+		call(l.signals.Changed)
 	}
 }
