@@ -70,7 +70,7 @@ func (p *pool) pickFrom(start int, info balancer.PickInfo) (balancer.PickResult,
 		p.Waiters.Placed(info.Ctx)
 		return c.Picked(), nil
 	}
-	if p.holds() && !slices.ContainsFunc(p.all, (*load.Load).HasRoom) { // or none would tell of the room
+	if p.holds() {
 		return p.holdRPC(info)
 	}
 	return p.queue(info)
@@ -103,9 +103,23 @@ func (p *pool) reserve(start int) *load.Load {
 	return nil
 }
 
+// reserveAny takes a place even on a connection that is shunned: an RPC is held or refused only where
+// none has room, or nothing would tell it of the room that there is.
+func (p *pool) reserveAny() *load.Load {
+	if c := p.reserve(0); c != nil {
+		return c
+	}
+	for _, c := range p.all {
+		if c.Reserve() {
+			return c
+		}
+	}
+	return nil
+}
+
 // shuns reports whether an RPC should rather be queued in a full connection: this one has room
 // because its server fails RPCs at once, as long as those that it failed come to twice the load
-// of another. Such an RPC is never held or refused for that.
+// of another.
 func (p *pool) shuns(c *load.Load) bool {
 	n := c.RelativeLoad()
 	return n > load.Full && slices.ContainsFunc(p.conns, func(o *load.Load) bool { return o.RelativeLoad() < n/2 })
@@ -119,7 +133,7 @@ func (p *pool) shuns(c *load.Load) bool {
 //     no new picker follows.
 func (p *pool) holdRPC(info balancer.PickInfo) (balancer.PickResult, error) {
 	p.Waiters.Hold(p.Waiting)
-	if c := p.reserve(0); c != nil {
+	if c := p.reserveAny(); c != nil {
 		p.Waiting.Unhold()
 		p.Waiters.Placed(info.Ctx)
 		return c.Picked(), nil
@@ -156,11 +170,9 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 		}
 		least.CancelReserve()
 	}
-	for _, c := range p.all { // RPCs are refused only where none has room
-		if c.Reserve() {
-			p.Waiters.Placed(info.Ctx)
-			return c.Picked(), nil
-		}
+	if c := p.reserveAny(); c != nil {
+		p.Waiters.Placed(info.Ctx)
+		return c.Picked(), nil
 	}
 	p.Waiters.CountRefused()
 	return balancer.PickResult{}, p.full

@@ -60,19 +60,18 @@ func failing() *pool {
 	return p
 }
 
-// Guards: `!slices.ContainsFunc(p.all, (*load.Load).HasRoom)` in pickFrom. Nothing would tell an RPC that is
-// held of the room that there is.
+// Guards: `p.reserveAny()` in holdRPC. Nothing would tell an RPC that is held of the room that there is.
 func TestAnRPCIsNotHeldWhereAConnectionThatFailsHasRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := failing()
 		p.Hold = true
 		id, _ := pick(t, p.build(picker.LeastInFlight))
-		require.Equal(t, 1, id)
-		require.Equal(t, 1, p.load(1).Queued())
+		require.Zero(t, id)
+		require.Zero(t, p.Waiters.Waiting())
 	})
 }
 
-// Guards: the last loop in pool.queue.
+// Guards: `p.reserveAny()` in queue.
 func TestAnRPCIsNotRefusedWhereAConnectionThatFailsHasRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := failing()

@@ -38,7 +38,11 @@ func (r *requestLimit) endsWithin() time.Duration {
 
 // endedAfter takes how the server ended a connection, made under a limit of so many RPCs or 0.
 func (e *Endpoint) endedAfter(end End, under int) {
-	switch r := &e.requests; {
+	r := &e.requests
+	if end.Final && under > 0 && under == end.Took && under == r.limit {
+		r.proven = true
+	}
+	switch {
 	case !end.Final:
 		return
 	case end.Took >= leastRequestLimit && end.Took == r.last:
@@ -46,7 +50,6 @@ func (e *Endpoint) endedAfter(end End, under int) {
 			*r = requestLimit{limit: end.Took}
 		}
 		r.agreed++
-		r.proven = r.proven || under == end.Took
 	case r.limit > 0 && end.Took > r.limit: // it takes more
 		e.liftRequestLimit()
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Guards: requestLimit.ended.
+// Guards: Endpoint.endedAfter.
 func TestTwoEndsThatAgreeMakeALimit(t *testing.T) {
 	final := func(took int) End { return End{Final: true, Took: took} }
 	for _, c := range []struct {
@@ -132,7 +132,8 @@ func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	require.Equal(t, endsWithin, e.requests.endsWithin(), "another number")
 }
 
-// Guards: `c.facts.RequestsAnswered && !e.requests.proven` in checkRequestLimit, and `under == end.Took`.
+// Guards: `c.facts.RequestsAnswered && !e.requests.proven` in checkRequestLimit, and `under == end.Took`
+// in endedAfter.
 func TestAnswersRefuteALimitThatIsNotProven(t *testing.T) {
 	for _, proven := range []bool{false, true} {
 		s := tell(t, "size=2")

@@ -210,13 +210,16 @@ func (l *Load) CancelReserve() {
 
 // release counts one RPC out.
 func (l *Load) release() {
-	if w := l.word.Add(^uint64(0)); uint32(w) >= l.slowReleaseAt.Load() {
-		l.releaseSlow(uint32(w), uint32(w>>32))
+	w := l.word.Add(^uint64(0))
+	if n, starts := uint32(w), uint32(w>>32); n >= l.slowReleaseAt.Load() {
+		l.releaseSlow(n, starts)
+		if n == 0 && starts >= l.requestLimit.Load() {
+			call(l.signals.Changed) // see RequestsAnswered
+		}
 	}
 }
 
-// releaseSlow tells of a drained connection, of one whose RPCs have ended at its request limit, or
-// of a place on one that takes RPCs. Where it
+// releaseSlow tells of a drained connection, or of a place on one that takes RPCs. Where it
 // takes none, a pick that was held would be cancelled, tell of a place, and pick again
 // without end.
 func (l *Load) releaseSlow(n, starts uint32) {
@@ -226,7 +229,5 @@ func (l *Load) releaseSlow(n, starts uint32) {
 		call(l.signals.Changed)
 	case n < l.limit.Load() && starts < l.requestLimit.Load():
 		l.free(1)
-	case n == 0 && starts >= l.requestLimit.Load():
-		call(l.signals.Changed)
 	}
 }

@@ -318,7 +318,7 @@ func TestTheFirstFailureOfASecondIsTold(t *testing.T) {
 	})
 }
 
-// Guards: `n == 0 && starts >= l.requestLimit.Load()` in releaseSlow, and noRequestLimit in setSlow.
+// Guards: `n == 0 && starts >= l.requestLimit.Load()` in release, and noRequestLimit in setSlow.
 func TestTheLastRPCUnderARequestLimitSaysSo(t *testing.T) {
 	told := 0
 	l := New(NewWaiters(Signals{Changed: func() { told++ }}), nil)
