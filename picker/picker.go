@@ -67,13 +67,19 @@ func poolOf(s load.Input) pool {
 // pickFrom picks a connection that has room: of equal ones the first from start on.
 func (p *pool) pickFrom(start int, info balancer.PickInfo) (balancer.PickResult, error) {
 	if c := p.reserve(start); c != nil {
-		p.Waiters.Placed(info.Ctx)
-		return c.Picked(), nil
+		return p.place(c, info)
 	}
 	if p.holds() {
 		return p.holdRPC(info)
 	}
 	return p.queue(info)
+}
+
+// place is the end of a pick that has taken a place on c. It is not inlined: the first try of each
+// picker has its lines itself.
+func (p *pool) place(c *load.Load, info balancer.PickInfo) (balancer.PickResult, error) {
+	p.Waiters.Placed(info.Ctx)
+	return c.Picked(), nil
 }
 
 // holds reports whether RPCs for which there is no room are held. They are, too, where a
@@ -135,8 +141,7 @@ func (p *pool) holdRPC(info balancer.PickInfo) (balancer.PickResult, error) {
 	p.Waiters.Hold(p.Waiting)
 	if c := p.reserveAny(); c != nil {
 		p.Waiting.Unhold()
-		p.Waiters.Placed(info.Ctx)
-		return c.Picked(), nil
+		return p.place(c, info)
 	}
 	if !p.holds() {
 		p.Waiting.Unhold()
@@ -158,8 +163,7 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 		}
 		least := slices.MinFunc(p.conns, func(a, b *load.Load) int { return cmp.Compare(a.RelativeLoad(), b.RelativeLoad()) })
 		if least.Reserve() { // a place came free, or what failed weighs less by now
-			p.Waiters.Placed(info.Ctx)
-			return least.Picked(), nil
+			return p.place(least, info)
 		}
 		if !least.ReserveQueued() {
 			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
@@ -171,8 +175,7 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 		least.CancelReserve()
 	}
 	if c := p.reserveAny(); c != nil {
-		p.Waiters.Placed(info.Ctx)
-		return c.Picked(), nil
+		return p.place(c, info)
 	}
 	p.Waiters.CountRefused()
 	return balancer.PickResult{}, p.full
@@ -202,8 +205,7 @@ func (p *pool) retry(info balancer.PickInfo) (balancer.PickResult, error) {
 	if c == nil {
 		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 	}
-	p.Waiters.Placed(info.Ctx)
-	return c.Picked(), nil
+	return p.place(c, info)
 }
 
 // reserveFresh takes a place on the youngest of the fresh connections: where a server ends each
