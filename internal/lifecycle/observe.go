@@ -17,20 +17,20 @@ const (
 
 // Facts are what the shell sees of one connection.
 type Facts struct {
-	InFlight         int    // RPCs
-	Started          uint32 // RPCs that ever had a stream, modulo 2³²
-	Failed           uint32 // RPCs that ended in a way in which a server in trouble ends them, modulo 2³²
-	Answered         bool   // the server answered an RPC, or said that it took one
-	Health           Health
-	Limit            int  // streams that the server allows at a time; NoLimit
-	LimitStated      bool // the server has said so
-	HealthStream     bool // health checking holds one of them
-	Unanswered       bool // since it was last observed, RPCs ended at their deadlines, UnresponsiveTimeout apart, and no byte came between
-	RequestsUsed     bool // as many RPCs have started as RequestLimit allows
-	RequestsAnswered bool // and all of these have ended, without a GOAWAY until then
-	GoAway           bool // the server said GOAWAY
-	Drained          bool // it takes no RPC any more, and carries none
-	ForceClosable    bool // the transport can be closed without gRPC
+	InFlight      int    // RPCs
+	Started       uint32 // RPCs that ever had a stream, modulo 2³²
+	Failed        uint32 // RPCs that ended in a way in which a server in trouble ends them, modulo 2³²
+	Answered      bool   // the server answered an RPC, or said that it took one
+	Health        Health
+	Limit         int  // streams that the server allows at a time; NoLimit
+	LimitStated   bool // the server has said so
+	HealthStream  bool // health checking holds one of them
+	Unanswered    bool // since it was last observed, RPCs ended at their deadlines, UnresponsiveTimeout apart, and no byte came between
+	RequestsUsed  bool // as many RPCs have started as RequestLimit allows
+	RequestsEnded bool // and all of these have ended, without a GOAWAY until then
+	GoAway        bool // the server said GOAWAY
+	Drained       bool // it takes no RPC any more, and carries none
+	ForceClosable bool // the transport can be closed without gRPC
 }
 
 // Observe takes what is seen of a connection. Where there is none it does nothing.

@@ -8,7 +8,7 @@ import "time"
 // from then on: they carry no more, and are renewed when they have carried these. The server
 // says GOAWAY at that very RPC; where it does not, there is no such limit. A restart may end
 // connections that carried equally many, too. So until the server has ended one that was made
-// under the limit, it is enough for a refutation that all its RPCs are answered: the GOAWAY would
+// under the limit, it is enough for a refutation that all its RPCs have ended: the GOAWAY would
 // have come before the last answer.
 //
 //	none ── two ends agree ──▶ limit ── a connection that carried as many is not ended ──▶ none
@@ -85,7 +85,7 @@ func (e *Endpoint) checkRequestLimit() {
 			c.overdue = true
 			e.next.Overdue = append(e.next.Overdue, s)
 		}
-		refuted := c.facts.RequestsAnswered && !e.requests.proven
+		refuted := c.facts.RequestsEnded && !e.requests.proven
 		if !refuted && !e.clock.reached(c.reachedAt.Add(e.requests.endsWithin())) {
 			continue
 		}

@@ -132,7 +132,7 @@ func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	require.Equal(t, endsWithin, e.requests.endsWithin(), "another number")
 }
 
-// Guards: `c.facts.RequestsAnswered && !e.requests.proven` in checkRequestLimit, and `under == end.Took`
+// Guards: `c.facts.RequestsEnded && !e.requests.proven` in checkRequestLimit, and `under == end.Took`
 // in endedAfter.
 func TestAnswersRefuteALimitThatIsNotProven(t *testing.T) {
 	for _, proven := range []bool{false, true} {
@@ -155,7 +155,7 @@ func TestAnswersRefuteALimitThatIsNotProven(t *testing.T) {
 		used.RequestsUsed = true
 		s.settle()
 		require.False(t, s.did.RequestsLifted, "RPCs are in flight")
-		used.RequestsAnswered = true
+		used.RequestsEnded = true
 		s.settle()
 		require.Equal(t, !proven, s.did.RequestsLifted)
 	}

@@ -58,9 +58,9 @@ const noRequestLimit = math.MaxUint32
 // RequestLimitReached reports whether as many RPCs have started as may.
 func (l *Load) RequestLimitReached() bool { return l.Starts() >= l.requestLimit.Load() }
 
-// RequestsAnswered reports whether as many RPCs have started as may, and all have ended. A GOAWAY
-// that came before an answer is told by GoAwayReceived then.
-func (l *Load) RequestsAnswered() bool {
+// RequestsEnded reports whether as many RPCs have started as may, and all have ended. Of a
+// GOAWAY that came before the last answer GoAwayReceived tells by then.
+func (l *Load) RequestsEnded() bool {
 	w := l.word.Load()
 	return w&inFlightMask == 0 && uint32(w>>32) >= l.requestLimit.Load()
 }

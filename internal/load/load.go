@@ -214,7 +214,7 @@ func (l *Load) release() {
 	if n, starts := uint32(w), uint32(w>>32); n >= l.slowReleaseAt.Load() {
 		l.releaseSlow(n, starts)
 		if n == 0 && starts >= l.requestLimit.Load() {
-			call(l.signals.Changed) // see RequestsAnswered
+			call(l.signals.Changed) // see RequestsEnded
 		}
 	}
 }

@@ -327,10 +327,10 @@ func TestTheLastRPCUnderARequestLimitSaysSo(t *testing.T) {
 	require.True(t, l.Reserve())
 	l.Done(end)
 	require.Zero(t, told, "one more may start")
-	require.False(t, l.RequestsAnswered())
+	require.False(t, l.RequestsEnded())
 	require.True(t, l.Reserve())
-	require.False(t, l.RequestsAnswered())
+	require.False(t, l.RequestsEnded())
 	l.Done(end)
-	require.True(t, l.RequestsAnswered())
+	require.True(t, l.RequestsEnded())
 	require.Equal(t, 1, told)
 }
