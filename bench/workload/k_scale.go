@@ -14,7 +14,7 @@ var scale = Kind{
 	Title: "Large pools",
 	About: "Processor time of the policy alone, in a channel without sockets, where a connection comes within 50 ms of being asked for. " +
 		"E × S are E endpoints with S subchannels each; gRPC's round_robin has an endpoint for each subchannel. " +
-		"A start lasts until all are READY and nothing has happened for 100 ms, a change until nothing has for 20 ms; changes come one at a time. " +
+		"A start lasts until all are READY and nothing has happened for 100 ms, a change until nothing has for 20 ms; changes come one at a time, and what it takes to look at a pool that does not change is taken off. " +
 		"An event is that a connection is lost and comes again. Of small pools there are 300, that start together and lose a connection each together. " +
 		"At rest nothing is used: with an idleTimeout of 240 s that jitter shortens to anything down to 0, connections are renewed from the first second on as often as they are in a pool that began long ago. " +
 		"In the churn 1 % of the endpoints are exchanged each second, and all that it takes counts as part of these seconds, which may come to more than a core. " +
