@@ -8,7 +8,7 @@ import (
 // Connected says that the SubConn to an address of s is READY. It reports whether that is a new
 // connection.
 func (e *Endpoint) Connected(s *Subchannel, address int, now time.Time) bool {
-	if !s.connected(now, e.random()) {
+	if !s.connected(now, e.demand.epoch, e.random()) {
 		return false
 	}
 	s.attempt.won(address)

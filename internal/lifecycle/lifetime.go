@@ -27,7 +27,7 @@ func lifetime(full time.Duration, share, jitter float64) time.Duration {
 // endOfLife returns when the connection reaches its age, if ever.
 func (c *connection) endOfLife(s config.Config) (at time.Time, ok bool) {
 	life := lifetime(s.MaxLifetime, s.LifetimeJitter, c.jitter)
-	return c.since.Add(life), life > 0
+	return c.onGrid(c.since.Add(life), s.MaxLifetime), life > 0
 }
 
 // idleAt returns when the connection, if it stays unused, must be replaced so as not to be
@@ -35,7 +35,21 @@ func (c *connection) endOfLife(s config.Config) (at time.Time, ok bool) {
 // to connect: two samples less.
 func (c *connection) idleAt(s config.Config) (at time.Time, ok bool) {
 	quiet := lifetime(s.IdleTimeout, s.LifetimeJitter, c.jitter)
-	return c.lastUse.Add(quiet - 2*(quiet/samples)), quiet > 0
+	return c.onGrid(c.lastUse.Add(quiet-2*(quiet/samples)), s.IdleTimeout), quiet > 0
+}
+
+// renewalTimes is into how many parts maxLifetime and idleTimeout are divided: connections are
+// renewed at the beginning of one.
+const renewalTimes = 512
+
+// onGrid returns the beginning of the part of full in which at is. All endpoints of a channel
+// count the parts from the same time. So in a large pool renewals come some at a time: to wake
+// the process for each took as much processor time again as the renewals themselves.
+func (c *connection) onGrid(at time.Time, full time.Duration) time.Time {
+	if part := full / renewalTimes; part > 0 {
+		at = at.Add(-(at.Sub(c.epoch) % part))
+	}
+	return at
 }
 
 // expiry returns when a connection is to be replaced, if ever. refreshIdle says that it is

@@ -44,6 +44,29 @@ func TestEachConnectionDrawsItsLife(t *testing.T) {
 	assert.Equal(t, 45*time.Minute, s.did.Next.Sub(start))
 }
 
+// Guards: connection.onGrid. A large pool would be woken for each renewal.
+func TestConnectionsOfAChannelAreRenewedSomeAtATime(t *testing.T) {
+	settings := config.Config{MaxLifetime: 512 * time.Second, IdleTimeout: 512 * time.Millisecond, LifetimeJitter: 0.25}
+	for _, c := range []struct {
+		made time.Duration
+		want time.Duration // the end of its life
+	}{
+		{0, 512 * time.Second},
+		{time.Millisecond, 512 * time.Second},
+		{time.Second - 1, 512 * time.Second},
+		{time.Second, 513 * time.Second},
+		{time.Hour + 1300*time.Millisecond, time.Hour + 513*time.Second},
+	} {
+		conn := &connection{epoch: start, since: start.Add(c.made), lastUse: start.Add(c.made)}
+		end, ok := conn.endOfLife(settings)
+		assert.True(t, ok)
+		assert.Equal(t, c.want, end.Sub(start), "made after %v", c.made)
+		idle, ok := conn.idleAt(settings)
+		assert.True(t, ok)
+		assert.Equal(t, (c.made + 448*time.Millisecond).Truncate(time.Millisecond), idle.Sub(start), "made after %v", c.made)
+	}
+}
+
 // Guards: Endpoint.due.
 func TestASubchannelIsDueFromTheEndOfItsLifeWhileItServes(t *testing.T) {
 	for _, c := range []struct {
@@ -62,7 +85,7 @@ func TestASubchannelIsDueFromTheEndOfItsLifeWhileItServes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := Endpoint{settings: config.Config{MaxLifetime: c.life}, clock: clock{now: start.Add(c.at)}}
-			s := &Subchannel{phase: c.p, conn: &connection{since: start}}
+			s := &Subchannel{phase: c.p, conn: &connection{epoch: start, since: start}}
 			assert.Equal(t, c.want, e.due(s))
 		})
 	}
@@ -71,12 +94,12 @@ func TestASubchannelIsDueFromTheEndOfItsLifeWhileItServes(t *testing.T) {
 
 // Guards: connection.provenAt.
 func TestAConnectionProvesItselfInASecondOrInItsWholeLife(t *testing.T) {
-	c := &connection{since: start}
+	c := &connection{epoch: start, since: start}
 	assert.Equal(t, start.Add(time.Second), c.provenAt(config.Config{MaxLifetime: time.Hour}))
 	assert.Equal(t, start.Add(time.Second), c.provenAt(config.Config{}))
 	assert.Equal(t, start.Add(200*time.Millisecond), c.provenAt(config.Config{MaxLifetime: 200 * time.Millisecond}))
 	s := config.Config{MaxLifetime: time.Hour, IdleTimeout: 800 * time.Millisecond}
-	assert.Equal(t, start.Add(700*time.Millisecond), (&connection{since: start, lastUse: start}).provenAt(s), "or replaced, for it is unused")
+	assert.Equal(t, start.Add(700*time.Millisecond), (&connection{epoch: start, since: start, lastUse: start}).provenAt(s), "or replaced, for it is unused")
 	c.facts.Answered = true
 	assert.Equal(t, start, c.provenAt(config.Config{}))
 }
@@ -115,7 +138,7 @@ func TestAnUnusedConnectionIsDueBeforeItWasSilentForIdleTimeout(t *testing.T) {
 				settings: config.Config{IdleTimeout: 16 * time.Second, LifetimeJitter: 0.5},
 				clock:    clock{now: start.Add(c.at)},
 			}
-			s := &Subchannel{phase: Ready, conn: &connection{since: start.Add(-time.Hour), lastUse: start, jitter: c.jitter, refreshIdle: c.keep}}
+			s := &Subchannel{phase: Ready, conn: &connection{epoch: start, since: start.Add(-time.Hour), lastUse: start, jitter: c.jitter, refreshIdle: c.keep}}
 			assert.Equal(t, c.want, e.due(s))
 		})
 	}
@@ -144,7 +167,7 @@ func TestAConnectionIsUsedWhileItCarriesRPCsAndWhenSomeHaveBegun(t *testing.T) {
 
 // Guards: each comparison in connection.expiresAt.
 func TestWhenAConnectionExpiresFollowsItsUseAndTheSettings(t *testing.T) {
-	c := &connection{since: start, lastUse: start, jitter: 0.5, refreshIdle: true}
+	c := &connection{epoch: start, since: start, lastUse: start, jitter: 0.5, refreshIdle: true}
 	s := config.Config{MaxLifetime: time.Hour, IdleTimeout: 16 * time.Second, LifetimeJitter: 0.5}
 	for _, change := range []func(){
 		func() {},

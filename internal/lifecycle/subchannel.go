@@ -71,6 +71,7 @@ func (t *tally) of(phases ...Phase) (n int) {
 
 // A connection is what is known of one connection. It is dropped with it.
 type connection struct {
+	epoch       time.Time // see Endpoint.New
 	since       time.Time
 	lastUse     time.Time // to within a sample; to be made counts as use
 	jitter      float64   // 0 to 1, drawn once: see lifetime
@@ -142,11 +143,11 @@ func (s *Subchannel) failed() bool      { return s.move(Backoff, Connecting) }
 func (s *Subchannel) backoffOver() bool { return s.move(Idle, Backoff) }
 
 // connected starts a connection.
-func (s *Subchannel) connected(now time.Time, jitter float64) bool {
+func (s *Subchannel) connected(now, epoch time.Time, jitter float64) bool {
 	if !s.move(Checking, Connecting) {
 		return false
 	}
-	s.conn = &connection{since: now, lastUse: now, jitter: jitter, afterFlap: true, limit: -1, facts: Facts{Limit: NoLimit}}
+	s.conn = &connection{epoch: epoch, since: now, lastUse: now, jitter: jitter, afterFlap: true, limit: -1, facts: Facts{Limit: NoLimit}}
 	return true
 }
 

@@ -15,7 +15,7 @@ import (
 func TestASubchannelFollowsItsDiagram(t *testing.T) {
 	events := map[string]func(*Subchannel) bool{
 		"dial":        func(s *Subchannel) bool { return s.dial(1, start) },
-		"connected":   func(s *Subchannel) bool { return s.connected(start, 0.5) },
+		"connected":   func(s *Subchannel) bool { return s.connected(start, start, 0.5) },
 		"healthy":     func(s *Subchannel) bool { return s.healthIs(HealthServing) },
 		"not serving": func(s *Subchannel) bool { return s.healthIs(HealthNotServing) },
 		"unknown":     func(s *Subchannel) bool { return s.healthIs(HealthUnknown) },
