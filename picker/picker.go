@@ -3,7 +3,6 @@
 package picker
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -124,11 +123,11 @@ func (p *pool) reserveAny() *load.Load {
 }
 
 // shuns reports whether an RPC should rather be queued in a full connection: this one has room
-// because its server fails RPCs at once, as long as those that it failed come to twice the load
-// of another.
+// because its server fails RPCs at once, one after the other, and these come to more than another
+// one's load. So it gets its share of the RPCs, and no more.
 func (p *pool) shuns(c *load.Load) bool {
-	n := c.RelativeLoad()
-	return n > load.Full && slices.ContainsFunc(p.conns, func(o *load.Load) bool { return o.RelativeLoad() < n/2 })
+	n := c.FailedInARow()
+	return n > 0 && slices.ContainsFunc(p.conns, func(o *load.Load) bool { return o.LessThan(n) })
 }
 
 // holdRPC lets the RPC wait until a connection that is on its way arrives or fails,
@@ -161,7 +160,7 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 		if bounded && p.queued() >= p.MaxQueued {
 			break
 		}
-		least := slices.MinFunc(p.conns, func(a, b *load.Load) int { return cmp.Compare(a.RelativeLoad(), b.RelativeLoad()) })
+		least := p.soonest()
 		if least.Reserve() { // a place came free, or what failed weighs less by now
 			return p.place(least, info)
 		}
@@ -182,6 +181,18 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 }
 
 const queueTries = 4
+
+// soonest returns the connection in which an RPC that is queued finds a stream soonest, of those
+// that are not shunned. All are only where racing picks make it seem so.
+func (p *pool) soonest() *load.Load {
+	least := p.conns[0]
+	for _, c := range p.conns[1:] {
+		if c.RelativeLoad() < least.RelativeLoad() && !p.shuns(c) || p.shuns(least) {
+			least = c
+		}
+	}
+	return least
+}
 
 // queued returns how many RPCs wait for a stream in all connections, and in those
 // that drain.

@@ -34,17 +34,56 @@ func TestAServerThatFailsGetsFewRPCsThoughOnlyItHasRoom(t *testing.T) {
 	})
 }
 
-// Guards: `n > load.Full` in shuns, and `n/2` there.
+// Guards: shuns. The first connection has no limit, and is never full.
+func TestAServerThatFailsGetsItsShareThoughItStatesNoLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // no second begins
+		p := full(2, 1)
+		p.load(0).Done(ended)
+		p.load(0).SetLimit(1000)
+		built, count := p.build(picker.LeastInFlight), 0
+		for range 100 {
+			id, done := pick(t, built)
+			if id == 0 {
+				count++
+				done(broken)
+			}
+		}
+		require.LessOrEqual(t, count, 51)
+	})
+}
+
+// Guards: load.Load.answered. While a connection has room an RPC does not wait for another one.
 func TestAConnectionThatFailsSomeRPCsIsUsedWhileItHasRoom(t *testing.T) {
+	for _, answer := range []balancer.DoneInfo{ended, {Err: status.Error(codes.NotFound, "none"), BytesSent: true, BytesReceived: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := full(2, 50)
+			for range 20 {
+				for range 4 {
+					p.load(0).Done(broken)
+					p.load(0).Reserve()
+				}
+				p.load(0).Done(answer)
+			}
+			for range 10 { // it failed 80, and the other carries 50
+				id, _ := pick(t, p.build(picker.LeastInFlight))
+				require.Zero(t, id)
+			}
+		})
+	}
+}
+
+// Guards: `l.RelativeLoad() < never` in load.Load.LessThan.
+func TestAnRPCDoesNotWaitWhereItNeverFindsAStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := full(2, 10)
-		for range 10 {
+		p := full(2, 1)
+		p.load(1).SetLimit(0)
+		for range 5 {
 			p.load(0).Done(broken)
+			p.load(0).Reserve()
 		}
-		for range 10 { // it comes to twice the load of the other
-			id, _ := pick(t, p.build(picker.LeastInFlight))
-			require.Zero(t, id)
-		}
+		p.load(0).Done(broken)
+		id, _ := pick(t, p.build(picker.LeastInFlight))
+		require.Zero(t, id)
 	})
 }
 

@@ -82,9 +82,6 @@ func (l *Load) HasRoom() bool {
 // Queued returns how many RPCs are in flight above the limit: they wait for a stream.
 func (l *Load) Queued() int { return max(0, l.InFlight()-int(l.limit.Load())) }
 
-// Full is the RelativeLoad of a connection that carries as many RPCs as its limit.
-const Full = 1 << 31
-
 // RelativeLoad is the Cost in proportion to the limit, in units that serve only to
 // compare: where it is less, one RPC more finds a stream sooner. With a limit of 0 it never
 // does, nor where the request limit is reached, and a connection that drains takes none.
@@ -95,7 +92,12 @@ func (l *Load) RelativeLoad() uint64 {
 	case w&drainingBit != 0:
 		return math.MaxUint64
 	case limit == 0 || uint32(w>>32) >= l.requestLimit.Load():
-		return 1<<63 + n
+		return never + n
 	}
-	return n * Full / limit
+	return n << 31 / limit
 }
+
+const never = 1 << 63
+
+// LessThan reports whether the Cost is less than n, and one RPC more may find a stream here.
+func (l *Load) LessThan(n uint64) bool { return l.Cost() < n && l.RelativeLoad() < never }

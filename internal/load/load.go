@@ -37,7 +37,9 @@ type counters struct {
 	// for which that is true (high half).
 	penalty atomic.Uint64
 	failed  atomic.Uint32 // RPCs that the server failed, modulo 2³²
-	_       [cacheLine - 20]byte
+	// failedInARow counts those since it last answered one without failing it.
+	failedInARow atomic.Uint32
+	_            [cacheLine - 24]byte
 }
 
 // A Load counts the RPCs of one connection. It belongs to the connection, not to the
@@ -89,6 +91,8 @@ func New(w *Waiters, g *GoAways) *Load {
 		}
 		if info.Err != nil {
 			l.fail(info)
+		} else {
+			l.answered()
 		}
 		if info.BytesSent {
 			l.release()
@@ -126,6 +130,8 @@ func (l *Load) fail(info balancer.DoneInfo) {
 		l.waiters.expectRetry()
 	case info.BytesSent && isTrouble(code):
 		l.penalize()
+	case info.BytesReceived:
+		l.answered()
 	}
 	if code == codes.DeadlineExceeded && info.BytesSent && !info.BytesReceived {
 		call(l.onUnanswered)

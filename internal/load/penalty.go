@@ -37,6 +37,7 @@ func (l *Load) failures(p uint64) uint64 {
 // The first failure of a second is told, for the policy compares connections that fail.
 func (l *Load) penalize() {
 	l.failed.Add(1)
+	l.failedInARow.Add(1)
 	for {
 		p := l.penalty.Load()
 		second := unixSecond()
@@ -51,6 +52,23 @@ func (l *Load) penalize() {
 
 // Failed returns how many RPCs the server failed, modulo 2³².
 func (l *Load) Failed() uint32 { return l.failed.Load() }
+
+// FailedInARow returns how many RPCs the server failed, one after the other, as far as they still
+// count for the Cost.
+func (l *Load) FailedInARow() uint64 {
+	n := uint64(l.failedInARow.Load())
+	if n == 0 {
+		return 0
+	}
+	return min(n, l.failures(l.penalty.Load()))
+}
+
+// answered says that the server answered an RPC, and did not fail it.
+func (l *Load) answered() {
+	if l.failedInARow.Load() != 0 {
+		l.failedInARow.Store(0)
+	}
+}
 
 // decayed returns how many failures of penalty still count: half of them go
 // with each second that begins. If the clock was set back, all are forgiven.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+
+	"github.com/grpc-subpool/subpool/internal/lifecycle"
 )
 
 func (w *World) happens(what What) bool {
@@ -47,9 +49,39 @@ func (w *World) shortest() (life time.Duration) {
 	return life
 }
 
+// endsUnproven reports whether a server ends connections within the second in which one proves itself.
+func (w *World) endsUnproven() bool { return 0 < w.shortest() && w.shortest() < lifecycle.ProvenAfter }
+
+// credentials is how long an RPC may wait for them.
+func (w *World) credentials() (d time.Duration) {
+	for _, c := range w.Callers {
+		d = max(d, c.Creds)
+	}
+	return d
+}
+
+// slowCredentials reports whether RPCs take about as long to get theirs as a server keeps a connection.
+func (w *World) slowCredentials() bool {
+	return 0 < w.shortest() && w.shortest() < 2*(w.credentials()+w.roundTrip()) && w.credentials() > 0
+}
+
+// young is for how long a server allows new connections fewer streams than later.
+func (w *World) young() (d time.Duration) {
+	for _, s := range w.Servers {
+		if s.Limit.Then < 0 {
+			d = max(d, s.Limit.Back)
+		}
+		if w.happens(SetLimit) { // to which a connection goes back by what it does later
+			d = max(d, s.Limit.After)
+		}
+	}
+	return d
+}
+
 // endsAgainWithin reports whether all connections of a server are ended twice within a time.
 func (w *World) endsAgainWithin(d time.Duration) bool {
-	ends := func(e Event) bool { return e.What == End || e.What == EndOne && w.most() == 1 }
+	least, _ := w.sizes()
+	ends := func(e Event) bool { return e.What == End || e.What == EndOne && least <= 1 }
 	for i, e := range w.Events {
 		for _, o := range w.Events[:i] {
 			if ends(e) && ends(o) && e.Server == o.Server && (e.At-o.At).Abs() < d {

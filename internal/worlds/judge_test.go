@@ -44,8 +44,8 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	}
 	// Callers that wait less make more RPCs, and may lose as many more.
 	scaled := func(p *figures, n int) int { return n * max(f.rpcs, p.rpcs) / max(1, p.rpcs) }
-	// And one for as many as plain channels made in all: of so few it is chance that they lost none.
-	byChance := func(p *figures) int { return max(f.rpcs-p.rpcs, 0) / max(1, p.rpcs) }
+	// And two for as many as plain channels made in all: of so few it is chance how many they lost.
+	byChance := func(p *figures) int { return 2 * max(f.rpcs-p.rpcs, 0) / max(1, p.rpcs) }
 	// An RPC that plain channels lose in one way, and a pool in the other, is lost in both.
 	loses := func(p *figures) int { return scaled(p, w.held(p)+p.late) + byChance(p) }
 	// Where all servers fail, how many RPCs end otherwise is chance.
@@ -87,7 +87,9 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 	for i := range plain {
 		least = min(least, plain[i].good())
 	}
-	alike := w.pause() == 0 && w.few() == 0 && !w.neverKnown() && !w.refuses(f)
+	// Callers on a connection that is dark wait for a ping: how many, and from when on, is chance.
+	alike := w.pause() == 0 && w.few() == 0 && !w.neverKnown() && !w.refuses(f) &&
+		!w.happens(Darken) && !w.slowCredentials()
 	if n := f.good(); w.closed() && alike && least >= sensible && n < least*4/5 {
 		say("throughput: %d RPCs in all, plain %d", n, least)
 	}

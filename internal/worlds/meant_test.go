@@ -26,10 +26,16 @@ type more func(w *World, ours, plain *figures) int
 
 var meant = []difference{
 	{
-		name:   "maxPending",
-		when:   func(w *World) bool { return w.has(`"maxPending"`) && w.limited() },
-		code:   codes.ResourceExhausted,
-		reason: "maxPending asks that RPCs end at once rather than wait for a stream of a server that states a limit",
+		name: "maxPending",
+		when: func(w *World) bool { return w.has(`"maxPending"`) && w.limited() },
+		code: codes.ResourceExhausted,
+		lost: func(w *World, f, _ *figures) int {
+			if w.fails() >= 0 {
+				return f.rpcs
+			}
+			return 0
+		},
+		reason: "maxPending asks that RPCs end at once rather than wait for a stream of a server that states a limit; what may not wait goes where there is room, be it that another server fails it",
 	},
 	{
 		name: "renewal",
@@ -38,7 +44,8 @@ var meant = []difference{
 			const shortest = 400 * time.Millisecond * 3 / 4
 			return int(f.lasted/shortest+1) * (w.most() + 1)
 		},
-		reason: "maxLifetime asks for a new connection in place of an old one",
+		pause:  (*World).young,
+		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time",
 	},
 	{
 		name: "refresh",
@@ -63,10 +70,15 @@ var meant = []difference{
 	},
 	{
 		name: "flow on",
-		when: func(w *World) bool { return w.few() > 0 || w.breaksOff() || w.fails() >= 0 },
+		when: func(w *World) bool {
+			return w.few() > 0 || w.breaksOff() || w.fails() >= 0 || w.endsUnproven() && w.happens(Darken)
+		},
 		lost: func(w *World, f, _ *figures) int {
-			if w.few() > 0 {
+			switch {
+			case w.few() > 0:
 				return f.made * f.each
+			case w.endsUnproven():
+				return f.rpcs
 			}
 			rounds := min((f.made-f.most+w.most()-1)/w.most(), w.rounds(f))
 			if w.fails() >= 0 {
@@ -74,12 +86,12 @@ var meant = []difference{
 			}
 			return rounds * f.flying
 		},
-		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, and if another server fails all RPCs, it is the one that is left",
+		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, and if another server fails all RPCs, or another connection is dark, that is what is left. A connection that is ended within its first second without an RPC is made again with gRPC's backoff",
 	},
 	{
 		name: "before it is known",
 		when: func(w *World) bool {
-			return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Cap > 0 })
+			return w.fails() >= 0 && w.limited() || slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Cap > 0 })
 		},
 		lost: func(w *World, f, _ *figures) int {
 			if w.neverKnown() {
@@ -87,7 +99,7 @@ var meant = []difference{
 			}
 			return f.flying
 		},
-		reason: "a server that ends each connection after so many RPCs is known when two ends agree, and where it takes fewer than eight it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
+		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes fewer than eight it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
 	},
 	{
 		name:   "first there",
@@ -117,10 +129,16 @@ var meant = []difference{
 		reason: "of a server that ends connections sooner than one can be dialled, or just then, few are there at any time; each is followed by one attempt at a time, as after a flap, and RPCs wait for it",
 	},
 	{
-		name:   "held for a dial",
-		when:   func(w *World) bool { return w.limited() },
-		pause:  func(w *World) time.Duration { return min(w.handshake(), time.Second) },
-		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end",
+		name:  "held for a dial",
+		when:  func(w *World) bool { return w.limited() },
+		pause: func(w *World) time.Duration { return min(w.handshake(), time.Second) },
+		slower: func(w *World, plain *figures) time.Duration {
+			if w.handshake() < time.Second {
+				return 0
+			}
+			return plain.slowest * time.Duration(w.most()-1)
+		},
+		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; of several dials that take as long, those that are later come too late for them",
 	},
 	{
 		name: "one backoff",
@@ -131,16 +149,9 @@ var meant = []difference{
 		reason: "a dial that is refused is followed by gRPC's backoff, about a second, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance",
 	},
 	{
-		name: "idle",
-		when: func(w *World) bool { least, _ := w.sizes(); return least == 0 },
-		pause: func(w *World) (d time.Duration) {
-			for _, s := range w.Servers {
-				if s.Limit.Then < 0 {
-					d = max(d, s.Limit.Back)
-				}
-			}
-			return d + w.handshake()
-		},
+		name:   "idle",
+		when:   func(w *World) bool { least, _ := w.sizes(); return least == 0 },
+		pause:  func(w *World) time.Duration { return w.young() + w.handshake() },
 		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then",
 	},
 	{
@@ -193,6 +204,13 @@ var meant = []difference{
 			return plain.slowest / 2
 		},
 		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a half; and RPCs are queued by the limits of that time, so where a server lowers one they wait there as much longer",
+	},
+	{
+		name:   "slow credentials",
+		when:   (*World).slowCredentials,
+		lost:   func(_ *World, f, _ *figures) int { return f.rpcs },
+		slower: func(w *World, _ *figures) time.Duration { return 2 * w.credentials() },
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer",
 	},
 	{
 		name:   "dark",
