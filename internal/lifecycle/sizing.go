@@ -121,15 +121,15 @@ func (e *Endpoint) markRefreshIdle() {
 	if e.sizing.active && !e.Used() {
 		called = max(called, 1) // that one stays for as long as other endpoints are used
 	}
-	connected := slices.Collect(e.inService())
-	for _, s := range connected {
+	for s := range e.inService() {
 		s.conn.refreshIdle = true
 	}
 	// One whose successor has come stays among them, so that it is the one to leave.
-	n := called + max(0, len(connected)-size)
-	if size <= called || n >= len(connected) {
+	n := called + max(0, e.countInService()-size)
+	if size <= called || n >= e.countInService() {
 		return
 	}
+	connected := slices.Collect(e.inService())
 	slices.SortStableFunc(connected, func(a, b *Subchannel) int {
 		return cmp.Or(trueFirst(a.well(), b.well()), e.expiresFirst(b, a))
 	})
