@@ -94,7 +94,8 @@ func (p *pool) lostLocked(s *subchannel, address int, transport *h2conn.Conn, no
 		end.InFlight, end.Answered = c.load.InFlight(), c.load.Answered()
 		if g := goAwayOf(transport); g != nil {
 			end.GoAway = g.String()
-			end.Final = !g.Graceful() && g.Code == 0
+			end.NoError = g.Code == 0
+			end.Final = end.NoError && !g.Graceful()
 			end.Took = c.health.took(*g)
 		}
 	}

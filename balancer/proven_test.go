@@ -53,6 +53,22 @@ func TestAConnectionThatServedNothingAndLivedShortIsAFlap(t *testing.T) {
 	})
 }
 
+// Servers end what carries nothing by a GOAWAY, some of them soon.
+//
+// Guards: `end.NoError = g.Code == 0` in lostLocked.
+func TestAnUnusedConnectionThatAGoAwayEndsIsNoFlap(t *testing.T) {
+	story(t, `{"size":1}`, harness.Options{}, func(t *testing.T, c client) {
+		c.Connect()
+		for i := range 20 {
+			time.Sleep(200 * time.Millisecond)
+			require.Equal(t, i+1, c.Accepted())
+			c.GoAway(t, c.Accepted())
+			synctest.Wait()
+			require.Equal(t, i+2, c.Accepted(), "at once")
+		}
+	})
+}
+
 // A server of gRPC that ends connections by age does so by a graceful GOAWAY while RPCs run,
 // and lets them end. That is no flap, however young the connection and long the RPC.
 //

@@ -54,7 +54,8 @@ func (e *Endpoint) BackoffOver(s *Subchannel, address int) bool {
 type End struct {
 	InFlight int    // RPCs
 	Answered bool   // the server answered one, or said that it took one
-	Final    bool   // the server said, without an error, how many RPCs it took
+	NoError  bool   // by a GOAWAY without an error
+	Final    bool   // and that said how many RPCs the server took
 	Took     int    // so many
 	GoAway   string // the GOAWAY in words; empty if there was none
 	Cause    string // why it ended, if it flapped
@@ -74,7 +75,7 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	}
 	served := s.InService()
 	s.conn.facts.Answered = end.Answered
-	flapped = served && now.Before(s.conn.provenAt(e.settings))
+	flapped = served && now.Before(s.conn.provenAt(e.settings)) && !(end.NoError && now.Sub(s.conn.since) >= endsInOrderAfter)
 	e.endedAfter(end, s.conn.requests)
 	if served {
 		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit

@@ -50,7 +50,7 @@ var occurrences = []occurrence{
 	}),
 	occurs(`(?:is|are) lost after a (graceful|final) GOAWAY(?: that takes (\d+) RPCs)?`, func(tr *transcript, sub *Subchannel, words []string) {
 		text := "GOAWAY, code: NO_ERROR"
-		tr.end(sub, End{GoAway: text, Cause: flapped + "said " + text, Final: words[1] == "final", Took: number(words[2])})
+		tr.end(sub, End{GoAway: text, Cause: flapped + "said " + text, NoError: true, Final: words[1] == "final", Took: number(words[2])})
 	}),
 	occurs(`(?:is|are) lost after a GOAWAY with (\w+)`, func(tr *transcript, sub *Subchannel, words []string) {
 		text := "GOAWAY, code: " + words[1]

@@ -13,6 +13,11 @@ import (
 // connections makes gRPC forget its backoff.
 const ProvenAfter = time.Second
 
+// endsInOrderAfter is how long a connection must live to count as a success if the server ends it
+// by a GOAWAY without an error: so it ends what carries nothing, or is old. Each subchannel then
+// dials ten times a second at most.
+const endsInOrderAfter = 100 * time.Millisecond
+
 // lifetime returns how much of full a connection with this jitter gets, 0 for ever: never
 // more, and different for connections that were made together, so that they are not
 // replaced together.

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-
-	"github.com/grpc-subpool/subpool/internal/lifecycle"
 )
 
 func (w *World) happens(what What) bool {
@@ -49,8 +47,9 @@ func (w *World) shortest() (life time.Duration) {
 	return life
 }
 
-// endsUnproven reports whether a server ends connections within the second in which one proves itself.
-func (w *World) endsUnproven() bool { return 0 < w.shortest() && w.shortest() < lifecycle.ProvenAfter }
+// endsUnproven reports whether a server ends connections so soon that one that carried nothing counts
+// as failed.
+func (w *World) endsUnproven() bool { return 0 < w.shortest() && w.shortest() < 100*time.Millisecond }
 
 // credentials is how long an RPC may wait for them.
 func (w *World) credentials() (d time.Duration) {
@@ -110,8 +109,11 @@ func (w *World) rounds(f *figures) int {
 func (w *World) lowers() (times int) {
 	times = 1
 	for _, s := range w.Servers {
-		if s.Limit.Then > 0 {
-			times = max(times, min(10, s.Limit.Streams/s.Limit.Then))
+		switch then := s.Limit.Then; {
+		case then > 0:
+			times = max(times, min(10, s.Limit.Streams/then))
+		case then < 0: // none, for a while
+			times = max(times, 2)
 		}
 	}
 	return times

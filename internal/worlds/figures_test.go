@@ -57,7 +57,7 @@ func (f *figures) note(r *rpc, code codes.Code, err error, took, at time.Duratio
 	}
 	// Credentials that meet the deadline end the RPC as Unauthenticated.
 	late := r.short && (code == codes.DeadlineExceeded || code == codes.Unauthenticated)
-	if late && r.creds >= r.deadline { // so it ends wherever it is made
+	if late && r.needs >= r.deadline { // so it ends wherever it is made
 		return true
 	}
 	if code != want {

@@ -86,7 +86,7 @@ var meant = []difference{
 			}
 			return rounds * f.flying
 		},
-		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, and if another server fails all RPCs, or another connection is dark, that is what is left. A connection that is ended within its first second without an RPC is made again with gRPC's backoff",
+		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, and if another server fails all RPCs, or another connection is dark, that is what is left. A connection that is ended within 100 ms without an RPC is made again with gRPC's backoff",
 	},
 	{
 		name: "before it is known",

@@ -21,7 +21,7 @@ type namedWorld struct {
 // TestNamedWorlds plays worlds in which a pool was worse once.
 func TestNamedWorlds(t *testing.T) {
 	var all []namedWorld
-	for _, some := range [][]namedWorld{caps(), restarts(), ages(), limits(), silence(), failing(), planted(), {failingAtTheLimit()}} {
+	for _, some := range [][]namedWorld{caps(), restarts(), ages(), limits(), silence(), failing(), failingAtTheLimit(), planted(), {endedUnused()}} {
 		all = append(all, some...)
 	}
 	for i, tt := range all {
@@ -157,6 +157,15 @@ func limits() []namedWorld {
 	}
 }
 
+// endedUnused: a server that ends what carries nothing for half a second, and what has answered
+// some RPCs. Of eight connections one was left.
+func endedUnused() namedWorld {
+	return namedWorld{"unused connections are ended within a second, others after 46 answers", World{
+		Servers: []Server{{Idle: 506 * ms, Ending: Final, Few: 46}}, Latency: 5 * ms, Warm: 1520 * ms, Setting: size(8),
+		Callers: []Callers{{For: 2500 * ms, Rate: 195, Burst: 41, Takes: 5 * ms}},
+	}}
+}
+
 // silence: what happens while there are no calls, or no answers.
 func silence() (all []namedWorld) {
 	for _, ending := range []Ending{Graceful, Fin, EnterIdle} {
@@ -188,15 +197,21 @@ func failing() (all []namedWorld) {
 	return all
 }
 
-// A server that fails at once always has room. With plain channels in turn it gets a quarter.
-func failingAtTheLimit() namedWorld {
+// A server that fails at once always has room. With plain channels in turn it gets its share.
+func failingAtTheLimit() []namedWorld {
 	s := Server{Limit: Limit{Streams: 1}}
 	broken := s
 	broken.Fails = codes.Unknown
-	return namedWorld{"one server of four fails, each allows one stream", World{
-		Servers: []Server{broken, s, s, s}, Latency: ms, Dial: ms, Warm: 3 * sec, Setting: size(4),
-		Callers: []Callers{{For: sec, Rate: 400, Takes: 10 * ms}},
-	}}
+	return []namedWorld{
+		{"one server of four fails, each allows one stream", World{
+			Servers: []Server{broken, s, s, s}, Latency: ms, Dial: ms, Warm: 3 * sec, Setting: size(4),
+			Callers: []Callers{{For: sec, Rate: 400, Takes: 10 * ms}},
+		}},
+		{"a server allows one stream, another fails and states no limit", World{
+			Servers: []Server{s, {Fails: codes.Internal}}, Latency: 25 * ms, Dial: ms, Warm: 3 * sec, Setting: size(4),
+			Callers: []Callers{{For: 2600 * ms, Rate: 190, Burst: 44}},
+		}},
+	}
 }
 
 // planted: what mutants/*.patch break and no other world shows. In most of them a plain
