@@ -59,9 +59,26 @@ func (w *World) credentials() (d time.Duration) {
 	return d
 }
 
-// slowCredentials reports whether RPCs take about as long to get theirs as a server keeps a connection.
-func (w *World) slowCredentials() bool {
-	return 0 < w.shortest() && w.shortest() < 2*(w.credentials()+w.roundTrip()) && w.credentials() > 0
+// livesShort reports whether RPCs take about as long to get their credentials and to reach a server
+// as that keeps a connection.
+func (w *World) livesShort() bool {
+	return 0 < w.shortest() && w.shortest() < 2*(w.credentials()+w.roundTrip())
+}
+
+// slow is how much longer any server takes.
+func (w *World) slow() (d time.Duration) {
+	for _, s := range w.Servers {
+		d = max(d, s.Slow)
+	}
+	return d
+}
+
+// streams is how many long ones there are.
+func (w *World) streams() (n int) {
+	for _, c := range w.Callers {
+		n += c.Streams
+	}
+	return n
 }
 
 // young is for how long a server allows new connections fewer streams than later.

@@ -89,7 +89,7 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 	}
 	// Callers on a connection that is dark wait for a ping: how many, and from when on, is chance.
 	alike := w.pause() == 0 && w.few() == 0 && !w.neverKnown() && !w.refuses(f) &&
-		!w.happens(Darken) && !w.slowCredentials()
+		!w.happens(Darken) && !w.livesShort()
 	if n := f.good(); w.closed() && alike && least >= sensible && n < least*4/5 {
 		say("throughput: %d RPCs in all, plain %d", n, least)
 	}

@@ -82,11 +82,11 @@ var meant = []difference{
 			}
 			rounds := min((f.made-f.most+w.most()-1)/w.most(), w.rounds(f))
 			if w.fails() >= 0 {
-				return int(float64(f.rpcs) * min(0.5, float64(rounds)*w.handshake().Seconds()/w.calls().Seconds()))
+				return w.streams() + int(float64(f.rpcs)*min(0.5, float64(rounds)*w.handshake().Seconds()/w.calls().Seconds()))
 			}
 			return rounds * f.flying
 		},
-		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, and if another server fails all RPCs, or another connection is dark, that is what is left. A connection that is ended within 100 ms without an RPC is made again with gRPC's backoff",
+		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, and if another server fails all RPCs, or another connection is dark, that is what is left. Streams are on the servers that do not fail them, and these get fewer RPCs. A connection that is ended within 100 ms without an RPC is made again with gRPC's backoff",
 	},
 	{
 		name: "before it is known",
@@ -184,7 +184,7 @@ var meant = []difference{
 					d = max(d, c.For)
 				}
 			}
-			return d
+			return d + w.slow()
 		},
 		reason: "an RPC that a GOAWAY refuses is done again, and at a stream limit another one may come first: which ones is chance, and they take once more as long",
 	},
@@ -206,11 +206,11 @@ var meant = []difference{
 		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a half; and RPCs are queued by the limits of that time, so where a server lowers one they wait there as much longer",
 	},
 	{
-		name:   "slow credentials",
-		when:   (*World).slowCredentials,
+		name:   "short lives",
+		when:   (*World).livesShort,
 		lost:   func(_ *World, f, _ *figures) int { return f.rpcs },
 		slower: func(w *World, _ *figures) time.Duration { return 2 * w.credentials() },
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer",
 	},
 	{
 		name:   "dark",
