@@ -232,7 +232,7 @@ func TestWhatWaitsWhereItDrainsIsPendingToo(t *testing.T) {
 	})
 }
 
-// Guards: `limit == 0` in load.Load.RelativeLoad: they would wait where no stream is allowed.
+// Guards: `l.limit.Load() == 0` in load.Load.Blocked: they would wait where no stream is allowed.
 func TestRPCsQueueWhereTheyWillBeServed(t *testing.T) {
 	opts := harness.Options{Handle: lasting(100 * time.Millisecond), Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(20)}}
 	story(t, `{"size":2}`, opts, func(t *testing.T, c client) {

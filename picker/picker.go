@@ -4,6 +4,7 @@ package picker
 
 import (
 	"maps"
+	"math"
 	"slices"
 
 	"google.golang.org/grpc/balancer"
@@ -97,11 +98,12 @@ func (p *pool) reserve(start int) *load.Load {
 			least = c
 		}
 	}
-	if least != nil && !p.shuns(least) && least.Reserve() {
+	cost := p.leastCost()
+	if least != nil && !shuns(least, cost) && least.Reserve() {
 		return least
 	}
 	for _, c := range p.all { // racing picks were sooner
-		if c.HasRoom() && !p.shuns(c) && c.Reserve() {
+		if c.HasRoom() && !shuns(c, cost) && c.Reserve() {
 			return c
 		}
 	}
@@ -122,12 +124,20 @@ func (p *pool) reserveAny() *load.Load {
 	return nil
 }
 
-// shuns reports whether an RPC should rather be queued in a full connection: this one has room
-// because its server fails RPCs at once, one after the other, and these come to more than another
-// one's load. So it gets its share of the RPCs, and no more.
-func (p *pool) shuns(c *load.Load) bool {
-	n := c.FailedInARow()
-	return n > 0 && slices.ContainsFunc(p.conns, func(o *load.Load) bool { return o.LessThan(n) })
+// shuns reports whether an RPC should rather be queued in a full connection: c has room because
+// its server fails RPCs at once, one after the other, and these come to more than the cost of another
+// one, the least. So c gets its share of the RPCs, and no more.
+func shuns(c *load.Load, cost uint64) bool { return c.FailedInARow() > cost }
+
+// leastCost is that of the connections in which an RPC finds a stream, be it late.
+func (p *pool) leastCost() (cost uint64) {
+	cost = math.MaxUint64
+	for _, c := range p.conns {
+		if !c.Blocked() {
+			cost = min(cost, c.Cost())
+		}
+	}
+	return cost
 }
 
 // holdRPC lets the RPC wait until a connection that is on its way arrives or fails,
@@ -183,15 +193,15 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 const queueTries = 4
 
 // soonest returns the connection in which an RPC that is queued finds a stream soonest, of those
-// that are not shunned. All are only where racing picks make it seem so.
+// that are not shunned. All are shunned only where they change meanwhile.
 func (p *pool) soonest() *load.Load {
-	least := p.conns[0]
+	soonest, cost := p.conns[0], p.leastCost()
 	for _, c := range p.conns[1:] {
-		if c.RelativeLoad() < least.RelativeLoad() && !p.shuns(c) || p.shuns(least) {
-			least = c
+		if shuns(soonest, cost) || c.RelativeLoad() < soonest.RelativeLoad() && !shuns(c, cost) {
+			soonest = c
 		}
 	}
-	return least
+	return soonest
 }
 
 // queued returns how many RPCs wait for a stream in all connections, and in those

@@ -72,7 +72,7 @@ func TestAConnectionThatFailsSomeRPCsIsUsedWhileItHasRoom(t *testing.T) {
 	}
 }
 
-// Guards: `l.RelativeLoad() < never` in load.Load.LessThan.
+// Guards: `!c.Blocked()` in leastCost.
 func TestAnRPCDoesNotWaitWhereItNeverFindsAStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := full(2, 1)

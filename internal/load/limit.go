@@ -83,21 +83,22 @@ func (l *Load) HasRoom() bool {
 func (l *Load) Queued() int { return max(0, l.InFlight()-int(l.limit.Load())) }
 
 // RelativeLoad is the Cost in proportion to the limit, in units that serve only to
-// compare: where it is less, one RPC more finds a stream sooner. With a limit of 0 it never
-// does, nor where the request limit is reached, and a connection that drains takes none.
+// compare: where it is less, one RPC more finds a stream sooner. A connection that is Blocked comes
+// after all others, and one that drains is last.
 func (l *Load) RelativeLoad() uint64 {
-	w, limit := l.word.Load(), uint64(l.limit.Load())
 	n := l.Cost()
 	switch {
-	case w&drainingBit != 0:
+	case l.word.Load()&drainingBit != 0:
 		return math.MaxUint64
-	case limit == 0 || uint32(w>>32) >= l.requestLimit.Load():
-		return never + n
+	case l.Blocked():
+		return 1<<63 + n
 	}
-	return n << 31 / limit
+	return n << 31 / max(1, uint64(l.limit.Load())) // it may be 0 by now
 }
 
-const never = 1 << 63
-
-// LessThan reports whether the Cost is less than n, and one RPC more may find a stream here.
-func (l *Load) LessThan(n uint64) bool { return l.Cost() < n && l.RelativeLoad() < never }
+// Blocked reports whether one RPC more would never find a stream: with a limit of 0, where the
+// request limit is reached, and on a connection that drains.
+func (l *Load) Blocked() bool {
+	w := l.word.Load()
+	return w&drainingBit != 0 || l.limit.Load() == 0 || uint32(w>>32) >= l.requestLimit.Load()
+}
