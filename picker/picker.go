@@ -69,7 +69,8 @@ func (p *pool) pickFrom(start int, info balancer.PickInfo) (balancer.PickResult,
 	if c := p.reserve(start); c != nil {
 		return p.place(c, info)
 	}
-	if p.holds() {
+	// Where there is room, but on a connection that is shunned, nothing would tell an RPC that is held.
+	if p.holds() && !slices.ContainsFunc(p.all, (*load.Load).HasRoom) {
 		return p.holdRPC(info)
 	}
 	return p.queue(info)

@@ -99,13 +99,14 @@ func failing() *pool {
 	return p
 }
 
-// Guards: `p.reserveAny()` in holdRPC. Nothing would tell an RPC that is held of the room that there is.
-func TestAnRPCIsNotHeldWhereAConnectionThatFailsHasRoom(t *testing.T) {
+// Guards: `!slices.ContainsFunc(p.all` in pickFrom. Nothing would tell an RPC that is held of the room
+// that there is, and to send it there whenever RPCs are held made a server that fails get them all.
+func TestAnRPCIsQueuedAndNotHeldWhereOnlyAConnectionThatFailsHasRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := failing()
 		p.Hold = true
 		id, _ := pick(t, p.build(picker.LeastInFlight))
-		require.Zero(t, id)
+		require.Equal(t, 1, id)
 		require.Zero(t, p.Waiters.Waiting())
 	})
 }

@@ -15,7 +15,7 @@ const ProvenAfter = time.Second
 
 // endsInOrderAfter is how long a connection must live to count as a success if the server ends it
 // by a GOAWAY without an error: so it ends what carries nothing, or is old. Each subchannel then
-// dials ten times a second at most.
+// dials ten times a second at most, and only as long as RPCs were sent of late.
 const endsInOrderAfter = 100 * time.Millisecond
 
 // lifetime returns how much of full a connection with this jitter gets, 0 for ever: never

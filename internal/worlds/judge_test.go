@@ -49,7 +49,7 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	// An RPC that plain channels lose in one way, and a pool in the other, is lost in both.
 	loses := func(p *figures) int { return scaled(p, w.held(p)+p.late) + byChance(p) }
 	// Where all servers fail, how many RPCs end otherwise is chance.
-	if w.held(f)+f.late > most(loses)+m.failures && !w.hopeless() {
+	if w.held(f)+f.late > most(loses)+m.failures && !w.hopeless() && !w.allTrouble() {
 		if n, k := f.late, most(func(p *figures) int { return scaled(p, p.late) + byChance(p) }); n > k+m.late {
 			say("late: %d RPCs with a short deadline, plain %d, margin %d", n, k, m.late)
 		}

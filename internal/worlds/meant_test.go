@@ -77,7 +77,7 @@ var meant = []difference{
 			switch {
 			case w.few() > 0:
 				return f.made * f.each
-			case w.endsUnproven():
+			case w.endsUnproven() && w.happens(Darken):
 				return f.rpcs
 			}
 			rounds := min((f.made-f.most+w.most()-1)/w.most(), w.rounds(f))

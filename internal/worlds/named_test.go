@@ -207,6 +207,11 @@ func failingAtTheLimit() []namedWorld {
 			Servers: []Server{broken, s, s, s}, Latency: ms, Dial: ms, Warm: 3 * sec, Setting: size(4),
 			Callers: []Callers{{For: sec, Rate: 400, Takes: 10 * ms}},
 		}},
+		{"one server of two fails, each allows ten streams, and the pool may grow", World{
+			Servers: []Server{{Limit: Limit{Streams: 10}}, {Limit: Limit{Streams: 10}, Fails: codes.Unknown}},
+			Latency: ms, Dial: ms, Warm: 3 * sec, Setting: `{"minSize":2,"maxSize":4}`,
+			Callers: []Callers{{For: 2 * sec, Loop: 14, Pause: ms, Takes: 100 * ms}},
+		}},
 		{"a server allows one stream, another fails and states no limit", World{
 			Servers: []Server{s, {Fails: codes.Internal}}, Latency: 25 * ms, Dial: ms, Warm: 3 * sec, Setting: size(4),
 			Callers: []Callers{{For: 2600 * ms, Rate: 190, Burst: 44}},

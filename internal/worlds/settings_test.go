@@ -69,11 +69,15 @@ func (w *World) closed() bool {
 	return slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.Loop > 0 })
 }
 
-// hopeless reports whether all RPCs fail, by the servers or as the application answers them: how
-// soon they do matters to none.
+// hopeless reports whether all servers fail all RPCs: how soon they do matters to none.
 func (w *World) hopeless() bool {
-	return !slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Fails == codes.OK }) ||
-		!slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.CodeOneIn != 1 || c.Code != codes.Unavailable })
+	return !slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Fails == codes.OK })
+}
+
+// allTrouble reports whether the application answers all RPCs that the servers do not fail as a server
+// in trouble would: which of the two it is, is chance.
+func (w *World) allTrouble() bool {
+	return !slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.CodeOneIn != 1 || c.Code != codes.Unavailable })
 }
 
 // fails is the server that fails all RPCs, -1 if there is none.
