@@ -52,7 +52,7 @@ type Config struct { //nolint:recvcheck // UnmarshalJSON writes; all else is cal
 	MaxLifetime time.Duration `json:"maxLifetime"`
 	// LifetimeJitter shortens each life by a random part of it, 0 to 1; 0.25
 	// by default. A life is MaxLifetime × (1 − LifetimeJitter × u), where u is
-	// drawn once per connection from 0 to 1.
+	// drawn once per connection from 0 to 1, or up to a 512th of MaxLifetime less.
 	LifetimeJitter float64 `json:"lifetimeJitter"`
 	// DrainTimeout is how long a retired connection may keep its RPCs before
 	// it is closed by force; 0, the default, is for ever.

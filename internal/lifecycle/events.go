@@ -75,7 +75,8 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	}
 	served := s.InService()
 	s.conn.facts.Answered = end.Answered
-	flapped = served && now.Before(s.conn.provenAt(e.settings)) && !(end.NoError && e.Used() && now.Sub(s.conn.since) >= endsInOrderAfter)
+	inOrder := end.NoError && e.Used() && now.Sub(s.conn.since) >= endsInOrderAfter
+	flapped = served && !inOrder && now.Before(s.conn.provenAt(e.settings))
 	e.endedAfter(end, s.conn.requests)
 	if served {
 		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit

@@ -8,14 +8,15 @@ import (
 )
 
 // ProvenAfter is how long a connection must live to count as a success, unless the server
-// answers an RPC on it before: some proxies end each after so many RPCs. A server that
+// answers an RPC on it before: some proxies end each after so many RPCs. See also
+// endsInOrderAfter. A server that
 // accepts and closes at once must not be dialled in a hot loop, though each of its
 // connections makes gRPC forget its backoff.
 const ProvenAfter = time.Second
 
 // endsInOrderAfter is how long a connection must live to count as a success if the server ends it
-// by a GOAWAY without an error: so it ends what carries nothing, or is old. Each subchannel then
-// dials ten times a second at most, and only as long as RPCs were sent of late.
+// by a GOAWAY without an error, as servers end what carries nothing, or is old. Each subchannel
+// dials ten times a second at most by that, and only as long as RPCs were sent of late.
 const endsInOrderAfter = 100 * time.Millisecond
 
 // lifetime returns how much of full a connection with this jitter gets, 0 for ever: never
@@ -48,8 +49,8 @@ func (c *connection) idleAt(s config.Config) (at time.Time, ok bool) {
 const renewalTimes = 512
 
 // onGrid returns the beginning of the part of full in which at is. All endpoints of a channel
-// count the parts from the same time. So in a large pool renewals come some at a time: to wake
-// the process for each took as much processor time again as the renewals themselves.
+// count the parts from the same time. So in a large pool several renewals come at the same moment:
+// to wake the process for each took more processor time than the renewals themselves.
 func (c *connection) onGrid(at time.Time, full time.Duration) time.Time {
 	if part := full / renewalTimes; part > 0 {
 		at = at.Add(-(at.Sub(c.epoch) % part))

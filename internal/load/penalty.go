@@ -56,11 +56,11 @@ func (l *Load) Failed() uint32 { return l.failed.Load() }
 // FailedInARow returns how many RPCs the server failed, one after the other, as far as they still
 // count for the Cost.
 func (l *Load) FailedInARow() uint64 {
-	n := uint64(l.failedInARow.Load())
-	if n == 0 {
+	n, p := uint64(l.failedInARow.Load()), l.penalty.Load()
+	if n == 0 || p == 0 { // no clock to read
 		return 0
 	}
-	return min(n, l.failures(l.penalty.Load()))
+	return min(n, l.failures(p))
 }
 
 // answered says that the server answered an RPC, and did not fail it.

@@ -35,7 +35,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "maxPending asks that RPCs end at once rather than wait for a stream of a server that states a limit; what may not wait goes where there is room, be it that another server fails it",
+		reason: "maxPending asks that RPCs end at once rather than wait for a stream of a server that states a limit; an RPC that may not wait goes to the server that has room, even if that one fails RPCs",
 	},
 	{
 		name: "renewal",
@@ -86,7 +86,7 @@ var meant = []difference{
 			}
 			return rounds * f.flying
 		},
-		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, and if another server fails all RPCs, or another connection is dark, that is what is left. Streams are on the servers that do not fail them, and these get fewer RPCs. A connection that is ended within 100 ms without an RPC is made again with gRPC's backoff",
+		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, and if another server fails all RPCs, or another connection is dark, that is what is left. Long streams stay on the servers that do not fail them, and so these servers get fewer RPCs. A connection that is ended within 100 ms without an RPC is made again with gRPC's backoff",
 	},
 	{
 		name: "before it is known",
@@ -138,7 +138,7 @@ var meant = []difference{
 			}
 			return plain.slowest * time.Duration(w.most()-1)
 		},
-		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; of several dials that take as long, those that are later come too late for them",
+		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; where dials take longer than that, those RPCs are queued in the first connection that comes",
 	},
 	{
 		name: "one backoff",
