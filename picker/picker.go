@@ -4,7 +4,6 @@ package picker
 
 import (
 	"maps"
-	"math"
 	"slices"
 
 	"google.golang.org/grpc/balancer"
@@ -90,57 +89,6 @@ func (p *pool) holds() bool {
 	return p.Hold || slices.ContainsFunc(p.conns, (*load.Load).EndIsNear)
 }
 
-// reserve takes a place on the connection with the least cost that has one: the neighbour of
-// one that is full would get the share of each that is. Nil if none has.
-func (p *pool) reserve(start int) *load.Load {
-	var least *load.Load
-	for i := range p.conns {
-		if c := p.conns[(start+i)%len(p.conns)]; c.HasRoom() && (least == nil || c.Cost() < least.Cost()) {
-			least = c
-		}
-	}
-	cost := p.leastCost()
-	if least != nil && !shuns(least, cost) && least.Reserve() {
-		return least
-	}
-	for _, c := range p.all { // racing picks were sooner
-		if c.HasRoom() && !shuns(c, cost) && c.Reserve() {
-			return c
-		}
-	}
-	return nil
-}
-
-// reserveAny takes a place even on a connection that is shunned: an RPC is held or refused only where
-// none has room, or nothing would tell it of the room that there is.
-func (p *pool) reserveAny() *load.Load {
-	if c := p.reserve(0); c != nil {
-		return c
-	}
-	for _, c := range p.all {
-		if c.Reserve() {
-			return c
-		}
-	}
-	return nil
-}
-
-// shuns reports whether an RPC should rather be queued in a full connection: c has room because
-// its server fails RPCs at once, one after the other, and these come to more than the cost of another
-// one, the least. So c gets its share of the RPCs, and no more.
-func shuns(c *load.Load, cost uint64) bool { return c.FailedInARow() > cost }
-
-// leastCost is that of the connections in which an RPC finds a stream, be it late.
-func (p *pool) leastCost() (cost uint64) {
-	cost = math.MaxUint64
-	for _, c := range p.conns {
-		if !c.Blocked() {
-			cost = min(cost, c.Cost())
-		}
-	}
-	return cost
-}
-
 // holdRPC lets the RPC wait until a connection that is on its way arrives or fails,
 // or a place comes free. It looks twice, for:
 //   - the pick finds no place; a place comes free, and as no RPC is held that is not told;
@@ -193,18 +141,6 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 
 const queueTries = 4
 
-// soonest returns the connection in which an RPC that is queued finds a stream soonest, of those
-// that are not shunned. All are shunned only where they change meanwhile.
-func (p *pool) soonest() *load.Load {
-	soonest, cost := p.conns[0], p.leastCost()
-	for _, c := range p.conns[1:] {
-		if shuns(soonest, cost) || c.RelativeLoad() < soonest.RelativeLoad() && !shuns(c, cost) {
-			soonest = c
-		}
-	}
-	return soonest
-}
-
 // queued returns how many RPCs wait for a stream in all connections, and in those
 // that drain.
 func (p *pool) queued() (n int) {
@@ -228,21 +164,4 @@ func (p *pool) retry(info balancer.PickInfo) (balancer.PickResult, error) {
 		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 	}
 	return p.place(c, info)
-}
-
-// reserveFresh takes a place on the youngest of the fresh connections: where a server ends each
-// at some age it is the one to last. A plain channel has no other. Nil if none has room.
-func (p *pool) reserveFresh() *load.Load {
-	for range p.conns { // a racing pick may have been sooner
-		var youngest *load.Load
-		for _, c := range p.conns {
-			if c.Fresh() && c.HasRoom() && (youngest == nil || c.YoungerThan(youngest)) {
-				youngest = c
-			}
-		}
-		if youngest == nil || youngest.Reserve() {
-			return youngest
-		}
-	}
-	return nil
 }

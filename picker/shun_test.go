@@ -87,6 +87,31 @@ func TestAnRPCDoesNotWaitWhereItNeverFindsAStream(t *testing.T) {
 	})
 }
 
+// Guards: `c.Cost() < least.Cost()` in withRoom, where what has the least cost of all is shunned. The
+// first of the others would get its RPCs.
+func TestWhatAConnectionThatFailsDoesNotGetGoesToTheLeastLoaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(4)
+		p.load(0).SetLimit(1)
+		p.hold(t, 0, 1)
+		p.hold(t, 1, 200)
+		p.hold(t, 2, 20)
+		for range 10 {
+			p.load(3).Reserve()
+			p.load(3).Done(broken)
+		}
+		for range 100 { // the least cost of all is that of the first, which is full
+			id, done := pick(t, p.build(picker.LeastInFlight))
+			require.NotEqual(t, 1, id)
+			if id == 3 {
+				done(broken)
+			} else {
+				done(ended)
+			}
+		}
+	})
+}
+
 // failing is two connections with a limit of 1. The first has room, and failed more than its share;
 // the other is full.
 func failing() *pool {

@@ -1,0 +1,95 @@
+package picker
+
+import (
+	"math"
+
+	"github.com/grpc-subpool/subpool/internal/load"
+)
+
+// reserve takes a place on the connection with the least cost that has one and is not shunned: the
+// neighbour of one that is full would get the share of each that is. The suspects come after all
+// others. Nil if none has.
+func (p *pool) reserve(start int) *load.Load {
+	cost := p.leastCost()
+	for range p.all { // a racing pick may have been sooner
+		c := withRoom(p.conns, start, cost)
+		if c == nil {
+			c = withRoom(p.all[len(p.conns):], start, cost)
+		}
+		if c == nil || c.Reserve() {
+			return c
+		}
+	}
+	return nil
+}
+
+// withRoom returns the connection with the least cost that has room and is not shunned: of equal ones
+// the first from start on. Nil if there is none.
+func withRoom(conns []*load.Load, start int, cost uint64) (least *load.Load) {
+	for i := range conns {
+		c := conns[(start+i)%len(conns)]
+		if c.HasRoom() && (least == nil || c.Cost() < least.Cost()) && !shuns(c, cost) {
+			least = c
+		}
+	}
+	return least
+}
+
+// reserveAny takes a place even on a connection that is shunned: an RPC is held or refused only where
+// none has room, or nothing would tell it of the room that there is.
+func (p *pool) reserveAny() *load.Load {
+	if c := p.reserve(0); c != nil {
+		return c
+	}
+	for _, c := range p.all {
+		if c.Reserve() {
+			return c
+		}
+	}
+	return nil
+}
+
+// shuns reports whether an RPC should rather be queued in a full connection: c has room because
+// its server fails RPCs at once, one after the other, and these come to more than the cost of another
+// one, the least. So c gets its share of the RPCs, and no more.
+func shuns(c *load.Load, cost uint64) bool { return c.FailedInARow() > cost }
+
+// leastCost is that of the connections in which an RPC finds a stream, be it late.
+func (p *pool) leastCost() (cost uint64) {
+	cost = math.MaxUint64
+	for _, c := range p.conns {
+		if !c.Blocked() {
+			cost = min(cost, c.Cost())
+		}
+	}
+	return cost
+}
+
+// soonest returns the connection in which an RPC that is queued finds a stream soonest, of those
+// that are not shunned. All are shunned only where they change meanwhile.
+func (p *pool) soonest() *load.Load {
+	soonest, cost := p.conns[0], p.leastCost()
+	for _, c := range p.conns[1:] {
+		if shuns(soonest, cost) || c.RelativeLoad() < soonest.RelativeLoad() {
+			soonest = c
+		}
+	}
+	return soonest
+}
+
+// reserveFresh takes a place on the youngest of the fresh connections: where a server ends each
+// at some age it is the one to last. A plain channel has no other. Nil if none has room.
+func (p *pool) reserveFresh() *load.Load {
+	for range p.conns { // a racing pick may have been sooner
+		var youngest *load.Load
+		for _, c := range p.conns {
+			if c.Fresh() && c.HasRoom() && (youngest == nil || c.YoungerThan(youngest)) {
+				youngest = c
+			}
+		}
+		if youngest == nil || youngest.Reserve() {
+			return youngest
+		}
+	}
+	return nil
+}
