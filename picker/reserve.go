@@ -70,7 +70,7 @@ func (p *pool) leastCost() (cost uint64) {
 func (p *pool) soonest() *load.Load {
 	soonest, cost := p.conns[0], p.leastCost()
 	for _, c := range p.conns[1:] {
-		if shuns(soonest, cost) || c.RelativeLoad() < soonest.RelativeLoad() {
+		if shuns(soonest, cost) || c.RelativeLoad() < soonest.RelativeLoad() && !shuns(c, cost) {
 			soonest = c
 		}
 	}

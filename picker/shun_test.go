@@ -1,6 +1,7 @@
 package picker_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -133,6 +134,17 @@ func TestAnRPCIsQueuedAndNotHeldWhereOnlyAConnectionThatFailsHasRoom(t *testing.
 		id, _ := pick(t, p.build(picker.LeastInFlight))
 		require.Equal(t, 1, id)
 		require.Zero(t, p.Waiters.Waiting())
+	})
+}
+
+// Guards: `!shuns(c, cost)` in soonest. A connection without a limit is the least loaded for it.
+func TestAnRPCIsNotQueuedInAConnectionThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := failing()
+		p.load(0).SetLimit(1000)
+		slices.Reverse(p.Conns)
+		id, _ := pick(t, p.build(picker.LeastInFlight))
+		require.Equal(t, 1, id)
 	})
 }
 
