@@ -21,7 +21,7 @@ type requestLimit struct {
 
 // leastRequestLimit is the smallest number that makes a limit: connections that a restart
 // ends when they are young may have carried equally few.
-const leastRequestLimit = 8
+const leastRequestLimit = 3
 
 // The server may take endsWithin to end a connection that carried as many, for each end that
 // agreed on the number, longestEnd at most: a machine may stand still for hundreds of
