@@ -62,7 +62,7 @@ func (w *World) credentials() (d time.Duration) {
 // livesShort reports whether RPCs take about as long to get their credentials and to reach a server
 // as that keeps a connection.
 func (w *World) livesShort() bool {
-	return 0 < w.shortest() && w.shortest() < 2*(w.credentials()+w.roundTrip())
+	return w.credentials() > 0 && 0 < w.shortest() && w.shortest() < 2*(w.credentials()+w.roundTrip())
 }
 
 // slow is how much longer any server takes.
@@ -83,11 +83,12 @@ func (w *World) streams() (n int) {
 
 // young is for how long a server allows new connections fewer streams than later.
 func (w *World) young() (d time.Duration) {
-	for _, s := range w.Servers {
+	for i, s := range w.Servers {
 		if s.Limit.Then < 0 {
 			d = max(d, s.Limit.Back)
 		}
-		if w.happens(SetLimit) { // to which a connection goes back by what it does later
+		sets := func(e Event) bool { return e.What == SetLimit && (e.Server < 0 || e.Server == i) }
+		if s.Limit.Then != 0 && slices.ContainsFunc(w.Events, sets) { // what a connection does later ends that
 			d = max(d, s.Limit.After)
 		}
 	}
@@ -108,9 +109,19 @@ func (w *World) endsAgainWithin(d time.Duration) bool {
 	return false
 }
 
+// ends is how many events end connections.
+func (w *World) ends() (n int) {
+	for _, e := range w.Events {
+		if e.What == End || e.What == EndOne || e.What == Restart || e.What == RefuseStream {
+			n++
+		}
+	}
+	return n
+}
+
 // rounds is how often connections are ended, all of them or some, if the pool has them in turn.
 func (w *World) rounds(f *figures) int {
-	n := len(w.Events)
+	n := w.ends()
 	if life := w.shortest(); life > 0 {
 		n += int(w.calls()/life) + 1
 	}
@@ -144,12 +155,6 @@ func (w *World) few() (n int) {
 		}
 	}
 	return n
-}
-
-// neverKnown reports whether a server takes so few RPCs on a connection that the pool does not
-// learn how many.
-func (w *World) neverKnown() bool {
-	return slices.ContainsFunc(w.Servers, func(s Server) bool { return 0 < s.Cap && s.Cap < 8 })
 }
 
 // breaksOff reports whether a server ends connections of an age with RPCs on them.
@@ -193,11 +198,23 @@ func (w *World) asked(ours *figures) int {
 
 // lost is how many failures more they allow. In a pause RPCs fail that do not wait for ready.
 func (w *World) lost(ours, plain *figures) int {
-	n := w.sum(ours, plain, func(d difference) more { return d.lost })
-	if calls := w.calls(); w.pause() > 0 && calls > 0 {
-		n += int(float64(max(ours.rpcs, plain.rpcs)) * min(1, w.pause().Seconds()/calls.Seconds()))
+	return w.sum(ours, plain, func(d difference) more { return d.lost }) + min(ours.rpcs, w.missed(w.pause()))
+}
+
+// missed is how many RPCs fail in that time, at most, if each fails at once that does not wait.
+func (w *World) missed(d time.Duration) (most int) {
+	for _, c := range w.Callers {
+		n, d := 0, min(d, c.For)
+		switch {
+		case c.Wait || d == 0:
+		case c.Loop > 0:
+			n = c.Loop * (int(d/max(ms, c.Pause)) + 1)
+		case c.Rate > 0:
+			n = int(c.Rate*d.Seconds()) + max(1, c.Burst)
+		}
+		most = max(most, n)
 	}
-	return n
+	return most
 }
 
 // lateMore is how many RPCs more whose short deadline was over they allow.
@@ -225,11 +242,32 @@ func (w *World) slower(plain *figures) (sum time.Duration) {
 }
 
 // pause is how long RPCs may wait, or fail, beyond what is compared.
-func (w *World) pause() (longest time.Duration) {
+func (w *World) pause() time.Duration { return max(w.anyPause(), w.outage()) }
+
+// anyPause is that which may come at any time.
+func (w *World) anyPause() (longest time.Duration) {
 	for _, d := range meant {
 		if d.pause != nil && d.when(w) {
 			longest = max(longest, d.pause(w))
 		}
 	}
 	return longest
+}
+
+// outage is that which follows an event.
+func (w *World) outage() (longest time.Duration) {
+	for _, d := range meant {
+		if d.outage != nil && d.when(w) {
+			longest = max(longest, d.outage(w))
+		}
+	}
+	return longest
+}
+
+// inOutage reports whether RPCs of a window may wait for that.
+func (w *World) inOutage(at int) bool {
+	from, outage := time.Duration(at)*window, w.outage()
+	return outage > 0 && slices.ContainsFunc(w.Events, func(e Event) bool {
+		return e.At < from+window && from <= e.At+e.For+outage
+	})
 }

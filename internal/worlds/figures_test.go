@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // window is what throughput is counted in.
@@ -60,7 +61,9 @@ func (f *figures) note(r *rpc, code codes.Code, err error, took, at time.Duratio
 	if late && r.needs >= r.deadline { // so it ends wherever it is made
 		return true
 	}
-	if code != want {
+	// What gRPC ends says why; what a server answers here says nothing.
+	answered := err == nil || r.fails || status.Convert(err).Message() == ""
+	if code != want || !answered {
 		if f.failed == nil {
 			f.failed = make(map[codes.Code]int)
 		}

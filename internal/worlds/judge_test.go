@@ -88,9 +88,9 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 		least = min(least, plain[i].good())
 	}
 	// Callers on a connection that is dark wait for a ping: how many, and from when on, is chance.
-	alike := w.pause() == 0 && w.few() == 0 && !w.neverKnown() && !w.refuses(f) &&
+	alike := w.anyPause() == 0 && w.few() == 0 && !w.refuses(f) &&
 		!w.happens(Darken) && !w.livesShort()
-	if n := f.good(); w.closed() && alike && least >= sensible && n < least*4/5 {
+	if n := f.good(); w.closed() && alike && w.outage() == 0 && least >= sensible && n < least*4/5 {
 		say("throughput: %d RPCs in all, plain %d", n, least)
 	}
 	// Callers that all call at once make dips of their own, in which none waits.
@@ -145,7 +145,7 @@ const sensible = 20
 func (w *World) unexcused(f *figures, plain []figures) (n int) {
 	near := int((w.handshake()+50*time.Millisecond)/window) + 1
 	for at := range max(0, len(f.done)-1) {
-		low := f.mean() >= sensible && f.low(at)
+		low := f.mean() >= sensible && f.low(at) && !w.inOutage(at)
 		for i := range plain {
 			p := &plain[i]
 			if at >= len(p.done)-1 || p.mean() < sensible {

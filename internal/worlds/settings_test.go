@@ -71,6 +71,15 @@ func (w *World) closed() bool {
 
 // hopeless reports whether all servers fail all RPCs: how soon they do matters to none.
 func (w *World) hopeless() bool {
+	var last Event // that sets a limit
+	for _, e := range w.Events {
+		if e.What == SetLimit && e.At >= last.At {
+			last = e
+		}
+	}
+	if w.Health && last.What == SetLimit && last.Limit == 0 { // no stream is left to ask for health
+		return true
+	}
 	return !slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Fails == codes.OK })
 }
 
