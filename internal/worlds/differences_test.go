@@ -84,7 +84,7 @@ func (w *World) streams() (n int) {
 // young is for how long a server allows new connections fewer streams than later.
 func (w *World) young() (d time.Duration) {
 	for i, s := range w.Servers {
-		if s.Limit.Then < 0 {
+		if l := s.Limit; l.Then != 0 && l.Then < l.Streams {
 			d = max(d, s.Limit.Back)
 		}
 		sets := func(e Event) bool { return e.What == SetLimit && (e.Server < 0 || e.Server == i) }

@@ -54,7 +54,8 @@ var meant = []difference{
 		dials: func(w *World, f, _ *figures) int {
 			return int(f.lasted/(3*time.Minute)+1) * w.most()
 		},
-		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped",
+		pause:  (*World).young,
+		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped; what a server does to young connections, RPCs meet again",
 	},
 	{
 		name: "kept open",
@@ -90,7 +91,13 @@ var meant = []difference{
 			}
 			return rounds * f.flying
 		},
-		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, and if another server fails all RPCs, or another connection is dark, that is what is left. Long streams stay on the servers that do not fail them, and so these servers get fewer RPCs. A connection that is ended within 100 ms without an RPC is made again with gRPC's backoff",
+		slower: func(w *World, _ *figures) time.Duration {
+			if w.few() > 0 {
+				return 2 * w.credentials()
+			}
+			return 0
+		},
+		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, also of those on which RPCs begin again that were getting their credentials, and if another server fails all RPCs, or another connection is dark, that is what is left. Long streams stay on the servers that do not fail them, and so these servers get fewer RPCs. A connection that is ended within 100 ms without an RPC is made again with gRPC's backoff",
 	},
 	{
 		name: "before it is known",
