@@ -66,7 +66,6 @@ func (p *pool) connectedLocked(s *subchannel) {
 	changed := s.endpoint.signals.Changed
 	c.load.SetSubConn(int(s.ID()), sub.sc, &sub.addr)
 	c.load.SetSignals(s.endpoint.signals)
-	c.load.SetRequestLimit(s.RequestLimit())
 	c.health = watchHealth(sub.sc, changed)
 	if t := c.transport; t != nil {
 		goAway := func(g h2conn.GoAway) { c.load.GoAway(c.health.took(g)) }

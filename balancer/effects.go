@@ -16,8 +16,8 @@ import (
 func (p *pool) carryOutLocked(step []*endpoint, now time.Time) {
 	for _, e := range step {
 		p.recordLocked(e, e.plan.Decisions, now)
-		if e.plan.RequestsLifted {
-			p.liftRequestLimitLocked(e)
+		if e.plan.RequestLimits {
+			p.limitRequestsLocked(e)
 		}
 		for _, s := range e.plan.Overdue {
 			p.endpoints.byID[s.ID()].conn.load.SetOverdue()
@@ -41,10 +41,10 @@ func (p *pool) carryOutLocked(step []*endpoint, now time.Time) {
 	}
 }
 
-func (p *pool) liftRequestLimitLocked(e *endpoint) {
+func (p *pool) limitRequestsLocked(e *endpoint) {
 	for _, s := range e.subchannels {
 		if s.conn != nil {
-			s.conn.load.SetRequestLimit(0)
+			s.conn.load.SetRequestLimit(s.RequestLimit())
 		}
 	}
 	p.republish = true

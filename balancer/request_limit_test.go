@@ -38,8 +38,8 @@ func (c client) callers(n, calls int) []error {
 // gRPC sends an RPC that was refused again, but only once. What that costs before two
 // connections have ended is what it costs a plain channel.
 //
-// Guards: lifecycle's Endpoint.endedAfter; `c.load.SetRequestLimit(s.RequestLimit())` in
-// connectedLocked; `(*load.Load).EndIsNear` in picker.pool.holds; `l.waiters.expectRetry()` in
+// Guards: lifecycle's Endpoint.endedAfter; `SetRequestLimit(s.RequestLimit())` in
+// limitRequestsLocked; `(*load.Load).EndIsNear` in picker.pool.holds; `l.waiters.expectRetry()` in
 // load.Load.fail; that `t.OnGoAway(goAway)` in connectedLocked comes before gRPC's reader has
 // the frame; `s.conn.requestsUsed()` in lifecycle.Endpoint.urgent.
 func TestNoRPCIsLostToAServerThatEndsConnectionsAfterSoMany(t *testing.T) {
@@ -151,7 +151,7 @@ func TestConnectionsWithUnequalLivesDoNotStopEachOther(t *testing.T) {
 
 // Two connections end after as many RPCs, by chance, and one RPC in four never ends.
 //
-// Guards: `e.clock.reached(c.reachedAt.Add(e.requests.endsWithin()))` in lifecycle.Endpoint.checkRequestLimit,
+// Guards: `e.clock.reached(c.requests.reachedAt.Add(e.requests.endsWithin()))` in lifecycle.Endpoint.checkRequestLimit,
 // for connections that drain, too.
 func TestAFalseRequestLimitDoesNotPileUpConnections(t *testing.T) {
 	var long atomic.Bool

@@ -42,7 +42,7 @@ func (p *pool) reserveAny() *load.Load {
 		return c
 	}
 	for _, c := range p.all {
-		if c.Reserve() {
+		if c.HasRoom() && c.Reserve() {
 			return c
 		}
 	}

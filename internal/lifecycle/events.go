@@ -12,7 +12,6 @@ func (e *Endpoint) Connected(s *Subchannel, address int, now time.Time) bool {
 		return false
 	}
 	s.attempt.won(address)
-	s.conn.requests = e.requests.limit
 	if e.outage != nil {
 		e.outage.sinceUp = 0
 	}
@@ -77,7 +76,7 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	s.conn.facts.Answered = end.Answered
 	inOrder := end.NoError && e.Used() && now.Sub(s.conn.since) >= endsInOrderAfter
 	flapped = served && !inOrder && now.Before(s.conn.provenAt(e.settings))
-	e.endedAfter(end, s.conn.requests)
+	e.endedAfter(s.conn, end, now)
 	if served {
 		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit
 		e.decideLost(s, end, now)

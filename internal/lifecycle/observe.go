@@ -50,6 +50,9 @@ func (e *Endpoint) Observe(s *Subchannel, f Facts, now time.Time) {
 	if used {
 		c.lastUse = now
 	}
+	if f.Started != before.Started {
+		c.requests.startedAt = now
+	}
 	if !s.InService() {
 		return
 	}

@@ -7,9 +7,9 @@ import (
 
 // A Plan is what should be done now. Its fields are carried out in their order.
 type Plan struct {
-	// RequestsLifted says that connections have no request limit any more: RPCs that wait
-	// because of one must find a place before the next publication.
-	RequestsLifted bool
+	// RequestLimits says that connections have another request limit. It comes before the next
+	// publication: where there is none any more, RPCs that wait because of it find a place then.
+	RequestLimits bool
 
 	// Overdue are connections that reached their request limit and were not ended in time: no
 	// RPC is held for that any more. They come before the publication, too.

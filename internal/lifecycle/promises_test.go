@@ -101,7 +101,7 @@ func (p *promises) check() {
 	p.must(b.MostConnections == p.settings.MaxSize+Budget(size)+len(p.draining) && b.Connections <= b.MostConnections, "%+v", b)
 	suspects := 0
 	for sub := range p.Subchannels() {
-		p.must(!p.did.RequestsLifted || sub.RequestLimit() == 0, "a limit that is lifted holds somewhere")
+		p.must(p.requests.limit > 0 || sub.RequestLimit() == 0, "a limit that is lifted holds somewhere")
 		if sub.Suspect() && sub.phase != Draining {
 			suspects++
 		}

@@ -4,19 +4,20 @@ import "time"
 
 // A requestLimit is what an endpoint knows of a server that ends each connection after the
 // same number of RPCs: nginx does, by keepalive_requests, and refuses what comes behind.
-// Two ends in a row that agree on the number make it a limit for connections that are made
-// from then on: they carry no more, and are renewed when they have carried these. The server
-// says GOAWAY at that very RPC; where it does not, there is no such limit. A restart may end
-// connections that carried equally many, too. So until the server has ended one that was made
-// under the limit, it is enough for a refutation that all its RPCs have ended: the GOAWAY would
-// have come before the last answer.
+// Two ends in a row that agree on the number make it a limit for connections that have not carried
+// as many, and for all that are made from then on: they carry no more, and are renewed when they
+// have carried these. The server says GOAWAY at that very RPC; where it does not, there is no such
+// limit. A restart may end connections that carried equally many, too. So until the server has
+// ended one that was made under the limit, it is enough for a refutation that all its RPCs have
+// ended: the GOAWAY would have come before the last answer.
 //
 //	none ── two ends agree ──▶ limit ── a connection that carried as many is not ended ──▶ none
 type requestLimit struct {
-	limit  int  // RPCs; 0 is none
-	last   int  // that the server took on the connection that it ended last
-	agreed int  // ends that made the limit or confirmed it
-	proven bool // one of these was of a connection that was made under the limit
+	limit  int       // RPCs; 0 is none
+	since  time.Time // when there were two ends that agree
+	last   int       // RPCs that the server took on the connection that it ended last
+	agreed int       // ends that made the limit or confirmed it
+	proven bool      // one of these was of a connection that was made under the limit
 }
 
 // leastRequestLimit is the smallest number that makes a limit: connections that a restart
@@ -33,27 +34,48 @@ const (
 )
 
 func (r *requestLimit) endsWithin() time.Duration {
-	return min(time.Duration(r.agreed)*endsWithin, longestEnd)
+	longest := longestHold
+	if r.proven {
+		longest = longestEnd
+	}
+	return min(time.Duration(r.agreed)*endsWithin, longest)
 }
 
-// endedAfter takes how the server ended a connection, made under a limit of so many RPCs or 0.
-func (e *Endpoint) endedAfter(end End, under int) {
+// A requestUse is what is known of one connection for the request limit.
+type requestUse struct {
+	most      int       // RPCs that may start here in all; 0 is any number
+	startedAt time.Time // when the last one was seen to have started; zero if none was
+	reachedAt time.Time // when most were seen to have started; or zero
+	overdue   bool      // no RPC is held for its end any more
+}
+
+// endedAfter takes how the server ended a connection.
+func (e *Endpoint) endedAfter(c *connection, end End, now time.Time) {
 	r := &e.requests
-	if end.Final && under > 0 && under == end.Took && under == r.limit {
-		r.proven = true
-	}
-	switch {
-	case !end.Final:
-		return
-	case end.Took >= leastRequestLimit && end.Took == r.last:
-		if r.limit != end.Took {
-			*r = requestLimit{limit: end.Took}
-		}
-		r.agreed++
-	case r.limit > 0 && end.Took > r.limit: // it takes more
+	if end.Final && r.limit > 0 && end.Took > r.limit { // it takes more
 		e.liftRequestLimit()
 	}
-	e.requests.last = end.Took
+	if !c.teaches(end, now) {
+		return
+	}
+	if end.Took == r.last && end.Took >= leastRequestLimit {
+		if r.limit != end.Took {
+			*r = requestLimit{limit: end.Took, since: now}
+		}
+		r.agreed++
+	}
+	if r.limit > 0 && end.Took == r.limit && c.requests.most == r.limit && !c.since.Before(r.since) {
+		r.proven = true
+	}
+	r.last = end.Took
+}
+
+// teaches reports whether a connection may have been ended for the number of its RPCs. Then the GOAWAY
+// came with the last of them. A restart ends connections whose last RPC began any time ago, and
+// where these are streams that stay open, each may carry equally many.
+func (c *connection) teaches(end End, now time.Time) bool {
+	seen := int(c.facts.Started) >= end.Took // or the last one began since
+	return end.Final && (!seen || now.Sub(c.requests.startedAt) < longestEnd)
 }
 
 // RequestLimit returns how many RPCs may start on the connection in all; 0 is any number.
@@ -61,39 +83,45 @@ func (s *Subchannel) RequestLimit() int {
 	if s.conn == nil {
 		return 0
 	}
-	return s.conn.requests
+	return s.conn.requests.most
 }
 
 // requestsUsed reports whether as many RPCs have started.
-func (c *connection) requestsUsed() bool { return !c.reachedAt.IsZero() }
+func (c *connection) requestsUsed() bool { return !c.requests.reachedAt.IsZero() }
 
-// checkRequestLimit ends the limit if a connection refutes it: the server does not end it in
-// time. RPCs are held for that, but no longer than longestHold.
+// checkRequestLimit makes the limit hold for connections that have not carried as many, and ends it if
+// one refutes it: the server does not end that in time. RPCs are held for it, but no longer than
+// longestHold. It is not enough that the limit holds for connections that are made from then on: one
+// that is dialled when the first of two ends may be there before the second one ends, and gets all
+// RPCs that the server refused.
 func (e *Endpoint) checkRequestLimit() {
 	if e.requests.limit == 0 {
 		return
 	}
 	for s := range e.Subchannels() {
 		c := s.conn
+		if c != nil && c.requests.most == 0 && s.InService() && int(c.facts.Started) < e.requests.limit {
+			c.requests.most, e.next.RequestLimits = e.requests.limit, true
+		}
 		if c == nil || c.facts.GoAway || !c.facts.RequestsUsed && !c.requestsUsed() {
 			continue
 		}
 		if !c.requestsUsed() {
-			c.reachedAt = e.clock.now
+			c.requests.reachedAt = e.clock.now
 		}
-		if !c.overdue && e.clock.reached(c.reachedAt.Add(longestHold)) {
-			c.overdue = true
+		if !c.requests.overdue && e.clock.reached(c.requests.reachedAt.Add(longestHold)) {
+			c.requests.overdue = true
 			e.next.Overdue = append(e.next.Overdue, s)
 		}
 		refuted := c.facts.RequestsEnded && !e.requests.proven
-		if !refuted && !e.clock.reached(c.reachedAt.Add(e.requests.endsWithin())) {
+		if !refuted && !e.clock.reached(c.requests.reachedAt.Add(e.requests.endsWithin())) {
 			continue
 		}
 		if c.facts.RequestsUsed {
 			e.liftRequestLimit()
 			return
 		}
-		c.reachedAt, c.overdue = time.Time{}, false // some that started got no stream, and do not count
+		c.requests.reachedAt, c.requests.overdue = time.Time{}, false // some that started got no stream, and do not count
 	}
 }
 
@@ -109,8 +137,8 @@ func (e *Endpoint) liftRequestLimit() {
 	e.requests = requestLimit{}
 	for s := range e.Subchannels() {
 		if s.conn != nil {
-			s.conn.requests, s.conn.reachedAt, s.conn.overdue = 0, time.Time{}, false
+			s.conn.requests = requestUse{startedAt: s.conn.requests.startedAt}
 		}
 	}
-	e.next.RequestsLifted = true
+	e.next.RequestLimits = true
 }

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func TestTwoEndsThatAgreeMakeALimit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var e Endpoint
 			for _, end := range c.ends {
-				e.endedAfter(end, 0)
+				e.endedAfter(new(connection), end, time.Time{})
 			}
 			assert.Equal(t, c.want, e.requests.limit)
 		})
@@ -48,10 +49,33 @@ func TestAServerThatTakesMoreLiftsTheLimitOfAllConnections(t *testing.T) {
 	s.facts[b].Answered = true
 	s.end(b, End{Final: true, Took: 101})
 	s.settle()
-	require.True(t, s.did.RequestsLifted)
+	require.True(t, s.lifted())
 	require.Zero(t, a.RequestLimit())
 	require.Equal(t, 101, s.requests.last)
 }
+
+// Connections of long streams may carry equally many when a restart ends them, for RPCs are spread.
+//
+// Guards: `now.Sub(c.requests.startedAt) < longestEnd` in teaches.
+func TestEndsLongAfterTheLastRPCBeganMakeNoLimit(t *testing.T) {
+	for after, limit := range map[time.Duration]int{longestEnd - 1: 5, longestEnd: 0} {
+		s := tell(t, "size=2")
+		s.connect()
+		for _, sub := range s.subchannels {
+			s.facts[sub].Answered, s.facts[sub].Started, s.facts[sub].InFlight = true, 5, 5
+		}
+		s.settle()
+		s.pass(after)
+		for _, sub := range s.subchannels {
+			s.end(sub, End{Final: true, Took: 5, InFlight: 5})
+		}
+		s.settle()
+		require.Equal(t, limit, s.requests.limit, after)
+	}
+}
+
+// lifted reports whether the last plan lifted the limit.
+func (s *story) lifted() bool { return s.did.RequestLimits && s.requests.limit == 0 }
 
 // learned is a pool of two whose server ends connections after 100 RPCs, as it has learned.
 // Both are connected since.
@@ -74,12 +98,13 @@ func learned(t *testing.T) (*story, *Subchannel) {
 	return s, s.subchannels[0]
 }
 
-// Guards: `s.conn.requests = e.requests.limit` in Endpoint.Connected.
-func TestALimitHoldsForConnectionsThatAreMadeFromThenOn(t *testing.T) {
-	s := tell(t, "size=2")
+// Guards: the first condition in checkRequestLimit.
+func TestALimitHoldsForConnectionsThatHaveNotCarriedAsMany(t *testing.T) {
+	s := tell(t, "size=3")
 	s.connect()
 	s.pass(time.Minute)
-	first, second := s.subchannels[0], s.subchannels[1]
+	first, second, third := s.subchannels[0], s.subchannels[1], s.subchannels[2]
+	s.facts[second].Started, s.facts[third].Started = 99, 100
 	for range 2 {
 		s.facts[first].Answered = true
 		s.end(first, End{Final: true, Took: 100})
@@ -87,7 +112,24 @@ func TestALimitHoldsForConnectionsThatAreMadeFromThenOn(t *testing.T) {
 		s.connect()
 	}
 	require.Equal(t, 100, first.RequestLimit())
-	require.Zero(t, second.RequestLimit())
+	require.Equal(t, 100, second.RequestLimit())
+	require.Zero(t, third.RequestLimit())
+}
+
+// A restart may end all connections when they have carried equally many.
+//
+// Guards: `!c.since.Before(r.since)` in endedAfter.
+func TestOnlyAConnectionThatWasMadeUnderTheLimitProvesIt(t *testing.T) {
+	s := tell(t, "size=3")
+	s.connect()
+	s.pass(time.Minute)
+	for _, sub := range slices.Clone(s.subchannels) {
+		s.facts[sub].Answered = true
+		s.end(sub, End{Final: true, Took: 100})
+		s.settle()
+	}
+	require.Equal(t, 100, s.requests.limit)
+	require.False(t, s.requests.proven)
 }
 
 // Guards: `s.conn.requestsUsed()` in Subchannel.cannotStay.
@@ -110,16 +152,16 @@ func TestALimitStaysWhereTheServerSaysGOAWAY(t *testing.T) {
 	s.settle()
 	s.facts[used].GoAway = true
 	s.pass(time.Hour)
-	require.False(t, s.did.RequestsLifted)
+	require.False(t, s.lifted())
 	require.Equal(t, 100, s.requests.limit)
 }
 
-// Guards: `min(time.Duration(r.agreed)*endsWithin, longestEnd)`, and `*r = requestLimit{limit: end.Took}`.
+// Guards: `min(time.Duration(r.agreed)*endsWithin, longest)`, and `*r = requestLimit{limit: end.Took, since: now}`.
 func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	var e Endpoint
 	ends := func(n, took int) {
 		for range n {
-			e.endedAfter(End{Final: true, Took: took}, 0)
+			e.endedAfter(new(connection), End{Final: true, Took: took}, time.Time{})
 		}
 	}
 	ends(2, 100)
@@ -127,6 +169,8 @@ func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	ends(2, 100)
 	require.Equal(t, 3*endsWithin, e.requests.endsWithin())
 	ends(1000, 100)
+	require.Equal(t, longestHold, e.requests.endsWithin(), "not proven: they may be of one restart")
+	e.requests.proven = true
 	require.Equal(t, longestEnd, e.requests.endsWithin())
 	ends(2, 50)
 	require.Equal(t, endsWithin, e.requests.endsWithin(), "another number")
@@ -154,10 +198,10 @@ func TestAnswersRefuteALimitThatIsNotProven(t *testing.T) {
 		used := s.facts[s.subchannels[0]]
 		used.RequestsUsed = true
 		s.settle()
-		require.False(t, s.did.RequestsLifted, "RPCs are in flight")
+		require.False(t, s.lifted(), "RPCs are in flight")
 		used.RequestsEnded = true
 		s.settle()
-		require.Equal(t, !proven, s.did.RequestsLifted)
+		require.Equal(t, !proven, s.lifted())
 	}
 }
 
@@ -169,9 +213,9 @@ func TestAUsedConnectionThatIsNotEndedRefutesTheLimit(t *testing.T) {
 	within := s.requests.endsWithin()
 	require.Equal(t, within, s.did.Next.Sub(s.now))
 	s.pass(within - 1)
-	require.False(t, s.did.RequestsLifted)
+	require.False(t, s.lifted())
 	s.pass(1)
-	require.True(t, s.did.RequestsLifted)
+	require.True(t, s.lifted())
 	for sub := range s.Subchannels() {
 		require.Zero(t, sub.RequestLimit())
 		require.False(t, sub.Connected() && sub.conn.requestsUsed())
@@ -186,7 +230,7 @@ func TestAUsedConnectionThatDrainsRefutesTheLimitInTime(t *testing.T) {
 	s.connect()
 	require.Equal(t, Draining, used.phase)
 	s.pass(s.requests.endsWithin())
-	require.True(t, s.did.RequestsLifted)
+	require.True(t, s.lifted())
 	require.Zero(t, used.RequestLimit())
 }
 
@@ -198,7 +242,7 @@ func TestAConnectionOnWhichStartsWereTakenBackIsUsedNoMore(t *testing.T) {
 	s.settle()
 	s.facts[used].RequestsUsed = false
 	s.pass(s.requests.endsWithin())
-	require.False(t, s.did.RequestsLifted)
+	require.False(t, s.lifted())
 	require.Equal(t, 100, s.requests.limit)
 	s.want(Ready, 2)
 	require.Len(t, s.subchannels, 2, "no renewal is called for")
@@ -214,7 +258,7 @@ func TestAUsedConnectionThatHasDrainedWithoutGOAWAYRefutesTheLimit(t *testing.T)
 		s.facts[used].GoAway = goAway
 		s.finish()
 		require.Equal(t, Closed, used.phase)
-		require.Equal(t, !goAway, s.did.RequestsLifted)
+		require.Equal(t, !goAway, s.lifted())
 		require.Equal(t, goAway, s.requests.limit > 0)
 	}
 }
@@ -227,7 +271,7 @@ func TestADrainedConnectionThatCarriedLessRefutesNothing(t *testing.T) {
 	s.connect()
 	require.Equal(t, Draining, sub.phase)
 	s.finish()
-	require.False(t, s.did.RequestsLifted)
+	require.False(t, s.lifted())
 	require.Equal(t, 100, s.requests.limit)
 }
 

@@ -120,7 +120,7 @@ func changes(p Plan) (fields string) {
 		{"Close ", len(p.Close) > 0},
 		{"Decisions ", len(p.Decisions) > 0},
 		{"Resolve ", p.Resolve},
-		{"RequestsLifted ", p.RequestsLifted},
+		{"RequestLimits ", p.RequestLimits},
 	} {
 		if field.is {
 			fields += field.name
@@ -130,7 +130,7 @@ func changes(p Plan) (fields string) {
 }
 
 func joined(a, b Plan) Plan {
-	b.RequestsLifted = a.RequestsLifted || b.RequestsLifted
+	b.RequestLimits = a.RequestLimits || b.RequestLimits
 	b.Dial = slices.Concat(a.Dial, b.Dial)
 	b.Drain = slices.Concat(a.Drain, b.Drain)
 	b.Connected = slices.Concat(a.Connected, b.Connected)

@@ -82,9 +82,7 @@ type connection struct {
 	life        expiry    // see Endpoint.due
 	facts       Facts     // as last observed
 	limit       int       // the most streams that the server ever allowed here; -1 until it states a limit
-	requests    int       // RPCs that may start here in all; 0 is any number
-	reachedAt   time.Time // when these were seen to have started; or zero
-	overdue     bool      // no RPC is held for its end any more
+	requests    requestUse
 	drainingAt  time.Time // Draining: since when
 	retiredFor  Reason    // Draining
 }

@@ -17,8 +17,12 @@ func (tr *transcript) tell(p Plan) {
 			tr.line("log: %s", d.Text)
 		}
 	}
-	if p.RequestsLifted {
+	switch {
+	case !p.RequestLimits:
+	case tr.requests.limit == 0:
 		tr.line("→ lift the request limit from all connections")
+	default:
+		tr.line("→ allow %d RPCs on %s", tr.requests.limit, names(tr.limited()))
 	}
 	for _, s := range tr.dials(p.Dial) {
 		tr.line("→ dial %s", s)
@@ -46,6 +50,16 @@ func (tr *transcript) tell(p Plan) {
 	if p.Ended {
 		tr.line("→ forget the endpoint")
 	}
+}
+
+// limited are the subchannels on whose connections no more RPCs may start than the server takes.
+func (tr *transcript) limited() (subs []*Subchannel) {
+	for sub := range tr.Subchannels() {
+		if sub.InService() && sub.RequestLimit() > 0 {
+			subs = append(subs, sub)
+		}
+	}
+	return subs
 }
 
 func (tr *transcript) line(format string, args ...any) {

@@ -216,6 +216,12 @@ func failingAtTheLimit() []namedWorld {
 			Servers: []Server{s, {Fails: codes.Internal}}, Latency: 25 * ms, Dial: ms, Warm: 3 * sec, Setting: size(4),
 			Callers: []Callers{{For: 2600 * ms, Rate: 190, Burst: 44}},
 		}},
+		{"a server restarts, with five streams on each connection", World{
+			Servers: []Server{{}}, Latency: ms, Dial: 20 * ms, Warm: sec, Setting: `{"size":4,"picker":"round_robin"}`,
+			Callers: []Callers{{Streams: 20, For: 60 * sec}, {From: 41 * sec, Streams: 60, For: 5 * sec}},
+			Events:  []Event{{At: 40 * sec, What: End, Ending: Final}},
+			Own:     Own{Slowest: 50 * ms},
+		}},
 		{"a server takes six RPCs on a connection", World{
 			Servers: []Server{{Cap: 6}}, Latency: 5 * ms, Dial: 10 * ms, Warm: 3 * sec / 2, Setting: size(4),
 			Callers: []Callers{{For: 1070 * ms, Loop: 40, Pause: 80 * ms, Takes: 5 * ms, Wait: true}},
