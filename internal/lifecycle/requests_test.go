@@ -176,7 +176,7 @@ func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	require.Equal(t, endsWithin, e.requests.endsWithin(), "another number")
 }
 
-// Guards: `c.facts.RequestsEnded && !e.requests.proven` in checkRequestLimit, and `under == end.Took`
+// Guards: `c.facts.RequestsEnded && !e.requests.proven` in checkRequestLimit, and `c.requests.most == r.limit`
 // in endedAfter.
 func TestAnswersRefuteALimitThatIsNotProven(t *testing.T) {
 	for _, proven := range []bool{false, true} {

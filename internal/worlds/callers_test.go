@@ -77,6 +77,9 @@ type play struct {
 	flying, mostFlying int
 }
 
+// afterFailure is how long callers that loop wait at least after an RPC that failed.
+const afterFailure = 20 * time.Millisecond
+
 // call makes all RPCs of the world, and returns when they have ended.
 func (p *play) call() {
 	var calling sync.WaitGroup
@@ -117,11 +120,10 @@ func (p *play) inLoop(c Callers, salt int) {
 	luck := rand.New(rand.NewPCG(p.world.Seed, uint64(salt)))
 	for end := p.start.Add(c.From + c.For); time.Now().Before(end); {
 		// A caller whose RPC fails at once waits longer, or how fast it fails would count.
-		const sulks = 20 * time.Millisecond
 		if p.rpc(c.draw(luck)) {
 			time.Sleep(max(c.Pause, 100*time.Microsecond))
 		} else {
-			time.Sleep(max(c.Pause, sulks))
+			time.Sleep(max(c.Pause, afterFailure))
 		}
 	}
 }

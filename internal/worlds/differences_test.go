@@ -14,6 +14,45 @@ func (w *World) happens(what What) bool {
 
 func (w *World) has(setting string) bool { return strings.Contains(w.Setting, setting) }
 
+// darkened is how many connections go dark.
+func (w *World) darkened() (n int) {
+	for _, e := range w.Events {
+		switch {
+		case e.What != Darken:
+		case e.Server < 0:
+			n += len(w.Servers)
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// leaked is how many streams are never read.
+func (w *World) leaked() (n int) {
+	for _, c := range w.Callers {
+		n += c.Leaked
+	}
+	return n
+}
+
+// leastLimit is the least number of streams that a server allows; 0 is none that is stated.
+func (w *World) leastLimit() (n int) {
+	for _, s := range w.Servers {
+		for _, l := range []int{s.Limit.Streams, s.Limit.Then} {
+			if l > 0 && (n == 0 || l < n) {
+				n = l
+			}
+		}
+	}
+	for _, e := range w.Events {
+		if e.What == SetLimit && e.Limit > 0 && (n == 0 || e.Limit < n) {
+			n = e.Limit
+		}
+	}
+	return n
+}
+
 // limited reports whether a server states a limit.
 func (w *World) limited() bool {
 	for _, s := range w.Servers {
@@ -24,11 +63,11 @@ func (w *World) limited() bool {
 	return w.happens(SetLimit)
 }
 
-// spans is how long it is from the first such event until the last one is over.
-func (w *World) spans(what What) time.Duration {
+// refusedFor is how long it is from the first dial that may be refused, or hang, to the last one.
+func (w *World) refusedFor() time.Duration {
 	from, to := w.lasts(), time.Duration(0)
 	for _, e := range w.Events {
-		if e.What == what {
+		if e.What == Refuse || e.What == Hang || e.What == Restart {
 			from, to = min(from, e.At), max(to, e.At+e.For)
 		}
 	}
@@ -57,6 +96,12 @@ func (w *World) credentials() (d time.Duration) {
 		d = max(d, c.Creds)
 	}
 	return d
+}
+
+// meetsAnother reports whether the only connection of a pool may be replaced by one to a server that
+// fails all RPCs.
+func (w *World) meetsAnother(f *figures) bool {
+	return w.fails() >= 0 && !w.Apart && f.most <= 2 && w.lasts() > time.Minute
 }
 
 // livesShort reports whether RPCs take about as long to get their credentials and to reach a server
@@ -109,10 +154,35 @@ func (w *World) endsAgainWithin(d time.Duration) bool {
 	return false
 }
 
+// ends reports whether the event ends connections.
+func (e Event) ends() bool {
+	return e.What == End || e.What == EndOne || e.What == Restart || e.What == RefuseStream
+}
+
 // ends is how many events end connections.
 func (w *World) ends() (n int) {
 	for _, e := range w.Events {
-		if e.What == End || e.What == EndOne || e.What == Restart || e.What == RefuseStream {
+		if e.ends() {
+			n++
+		}
+	}
+	return n
+}
+
+// endsAgain is how many events end connections, not gracefully, while RPCs are on their way again that
+// met an earlier one.
+func (w *World) endsAgain() (n int) {
+	longest := w.handshake() + w.slow()
+	for _, c := range w.Callers {
+		longest = max(longest, w.handshake()+w.slow()+c.Takes*3/2+c.Creds)
+	}
+	for i, e := range w.Events {
+		if e.ends() && e.Server < 0 && w.Apart { // an RPC that one server refused goes to another one
+			n++
+		}
+		if e.ends() && e.Ending != Graceful && slices.ContainsFunc(w.Events, func(o Event) bool {
+			return o.ends() && o.At <= e.At && e.At-o.At < longest+o.For && o != w.Events[i]
+		}) {
 			n++
 		}
 	}
@@ -196,9 +266,9 @@ func (w *World) asked(ours *figures) int {
 	return w.sum(ours, nil, func(d difference) more { return d.dials })
 }
 
-// lost is how many failures more they allow. In a pause RPCs fail that do not wait for ready.
+// lost is how many failures more they allow. In an outage RPCs fail that do not wait for ready.
 func (w *World) lost(ours, plain *figures) int {
-	return w.sum(ours, plain, func(d difference) more { return d.lost }) + min(ours.rpcs, w.missed(w.pause()))
+	return w.sum(ours, plain, func(d difference) more { return d.lost }) + min(ours.rpcs, w.missed(w.outage()))
 }
 
 // missed is how many RPCs fail in that time, at most, if each fails at once that does not wait.
@@ -208,7 +278,7 @@ func (w *World) missed(d time.Duration) (most int) {
 		switch {
 		case c.Wait || d == 0:
 		case c.Loop > 0:
-			n = c.Loop * (int(d/max(ms, c.Pause)) + 1)
+			n = c.Loop * (int(d/max(afterFailure, c.Pause)) + 1)
 		case c.Rate > 0:
 			n = int(c.Rate*d.Seconds()) + max(1, c.Burst)
 		}
@@ -268,6 +338,7 @@ func (w *World) outage() (longest time.Duration) {
 func (w *World) inOutage(at int) bool {
 	from, outage := time.Duration(at)*window, w.outage()
 	return outage > 0 && slices.ContainsFunc(w.Events, func(e Event) bool {
-		return e.At < from+window && from <= e.At+e.For+outage
+		bad := e.What == Flap || e.What == Refuse || e.What == Hang || e.What == Restart && e.For > 0
+		return bad && e.At < from+window && from <= e.At+e.For+outage
 	})
 }

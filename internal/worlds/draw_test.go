@@ -109,7 +109,7 @@ func (d dice) habit(w *World) {
 	var h func(*Server)
 	switch d.IntN(7) {
 	case 0:
-		most := 5 + d.IntN(200)
+		most := 3 + d.IntN(200)
 		h = func(s *Server) { s.Cap = most }
 	case 1:
 		age, ending := d.between(50*ms, 2*sec), d.ending()

@@ -54,8 +54,14 @@ var meant = []difference{
 		dials: func(w *World, f, _ *figures) int {
 			return int(f.lasted/(3*time.Minute)+1) * w.most()
 		},
-		pause:  (*World).young,
-		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped; what a server does to young connections, RPCs meet again",
+		pause: (*World).young,
+		lost: func(w *World, f, _ *figures) int {
+			if i := w.fails(); w.meetsAnother(f) {
+				return min(f.shares[i], f.failed[w.Servers[i].Fails])
+			}
+			return 0
+		},
+		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped; what a server does to young connections, RPCs meet again, and a pool of one connection may meet another server behind an L4 balancer, which may be one that fails all RPCs",
 	},
 	{
 		name: "kept open",
@@ -75,21 +81,21 @@ var meant = []difference{
 		when: func(w *World) bool {
 			return w.few() > 0 || w.breaksOff() || w.fails() >= 0 || w.happens(Darken)
 		},
-		lost: func(w *World, f, _ *figures) int {
+		lost: func(w *World, f, plain *figures) int {
 			switch {
 			case w.few() > 0:
-				return f.made * f.each
+				return plain.made * plain.each
 			case w.endsUnproven() && w.happens(Darken):
 				return f.rpcs
 			}
 			if w.happens(Darken) && w.ends() > 0 { // all that come while the others are dialled
-				return f.flying
+				return plain.flying
 			}
 			rounds := min((f.made-f.most+w.most()-1)/w.most(), w.rounds(f))
 			if w.fails() >= 0 {
 				return w.streams() + int(float64(f.rpcs)*min(0.5, float64(rounds)*w.handshake().Seconds()/w.calls().Seconds()))
 			}
-			return rounds * f.flying
+			return rounds * plain.flying
 		},
 		slower: func(w *World, _ *figures) time.Duration {
 			if w.few() > 0 {
@@ -105,25 +111,25 @@ var meant = []difference{
 			return w.fails() >= 0 && w.limited() || slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Cap > 0 })
 		},
 		lost:   func(_ *World, _, plain *figures) int { return plain.flying },
-		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree; until then all that waited for a connection meet the first one that is there, where N channels have one each",
+		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes one or two RPCs it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
 	},
 	{
 		name:   "first there",
-		when:   func(w *World) bool { return w.ends() > 1 },
-		lost:   func(w *World, _, plain *figures) int { return (w.ends() - 1) * plain.flying },
+		when:   func(w *World) bool { return w.endsAgain() > 0 },
+		lost:   func(w *World, _, plain *figures) int { return w.endsAgain() * plain.flying },
 		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, each time that it happens",
 	},
 	{
 		name: "flap",
 		when: func(w *World) bool { return w.happens(Flap) },
 		outage: func(w *World) time.Duration {
-			d := w.spans(Flap) + w.handshake() + 1200*time.Millisecond
+			d := w.handshake() + 1200*time.Millisecond
 			if w.Health {
 				d += 2 * time.Second
 			}
 			return d
 		},
-		lost:   func(_ *World, f, _ *figures) int { return f.flying },
+		lost:   func(_ *World, _, plain *figures) int { return plain.flying },
 		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time: how many attempts there are is chance, and all RPCs that waited for one are lost with it; with health checking an RPC is not sent on such a connection, and waits for the backoff",
 	},
 	{
@@ -145,21 +151,26 @@ var meant = []difference{
 			}
 			return plain.slowest * time.Duration(w.most()-1)
 		},
-		lost: func(w *World, f, _ *figures) int {
+		lost: func(w *World, f, plain *figures) int {
 			if w.handshake() < time.Second {
 				return 0
 			}
-			return f.failed[codes.DeadlineExceeded]
+			return min(f.failed[codes.DeadlineExceeded], plain.flying)
 		},
-		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; where dials take longer than that, those RPCs are queued in the first connection that comes",
+		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; where dials take longer than that, those RPCs are queued in the first connection that comes, and some may meet their deadlines there",
 	},
 	{
 		name: "one backoff",
 		when: func(w *World) bool {
 			return w.happens(Refuse) || w.happens(Hang) || slices.ContainsFunc(w.Events, func(e Event) bool { return e.What == Restart && e.For > 0 })
 		},
-		outage: func(w *World) time.Duration { return 1200*time.Millisecond + w.handshake() },
-		reason: "a dial that is refused is followed by gRPC's backoff, about a second, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance",
+		outage: func(w *World) time.Duration {
+			if w.refusedFor() > time.Second {
+				return 1920*time.Millisecond + w.handshake() // the second backoff
+			}
+			return 1200*time.Millisecond + w.handshake()
+		},
+		reason: "a dial that is refused is followed by gRPC's backoff, about a second, and 1.6 times as long if it is refused again, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance",
 	},
 	{
 		name:   "idle",
@@ -222,18 +233,28 @@ var meant = []difference{
 		name: "short lives",
 		when: func(w *World) bool { return w.livesShort() || w.endsUnproven() },
 		lost: func(w *World, f, _ *figures) int {
-			if !w.livesShort() {
-				return min(f.failed[codes.Unavailable], f.rpcs/50)
+			n := f.rpcs / 50
+			for _, c := range w.Callers {
+				if w.livesShort() && c.SlowOneIn > 0 {
+					n += f.rpcs / c.SlowOneIn
+				}
 			}
-			return f.failed[codes.Unavailable]
+			return min(f.failed[codes.Unavailable], n)
 		},
 		slower: func(w *World, _ *figures) time.Duration { return 2 * w.credentials() },
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. So it is, for up to one RPC in fifty, with every life below 100 ms",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, one RPC in fifty may be refused twice, whatever its credentials",
+	},
+	{
+		name:   "leaked streams",
+		when:   func(w *World) bool { n := w.leastLimit(); return n > 0 && w.leaked() >= n },
+		lost:   func(_ *World, f, plain *figures) int { return min(f.failed[codes.DeadlineExceeded], plain.flying) },
+		reason: "streams that are never read keep their places: where as many as a server allows on a connection meet on one, which is chance, RPCs that are queued there wait until their deadlines",
 	},
 	{
 		name:   "dark",
 		when:   func(w *World) bool { return w.happens(Darken) },
+		lost:   func(w *World, _, plain *figures) int { return w.darkened() * plain.each },
 		slower: func(w *World, _ *figures) time.Duration { return w.Keepalive * 3 / 2 },
-		reason: "which connection goes dark, and when it was used last, is chance; a ping finds it out after its time and its timeout",
+		reason: "which connection goes dark, how many RPCs it has, and when it was used last, is chance; a ping finds it out after its time and its timeout",
 	},
 }

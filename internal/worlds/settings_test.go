@@ -71,13 +71,19 @@ func (w *World) closed() bool {
 
 // hopeless reports whether all servers fail all RPCs: how soon they do matters to none.
 func (w *World) hopeless() bool {
-	var last Event // that sets a limit
-	for _, e := range w.Events {
-		if e.What == SetLimit && e.At >= last.At {
-			last = e
+	none := 0 // servers that leave no stream to ask for health
+	for i := range w.Servers {
+		last := Event{Limit: 1} // that sets its limit
+		for _, e := range w.Events {
+			if e.What == SetLimit && (e.Server < 0 || e.Server == i) && e.At >= last.At {
+				last = e
+			}
+		}
+		if w.Health && last.Limit == 0 {
+			none++
 		}
 	}
-	if w.Health && last.What == SetLimit && last.Limit == 0 { // no stream is left to ask for health
+	if none == len(w.Servers) {
 		return true
 	}
 	return !slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Fails == codes.OK })
@@ -86,7 +92,9 @@ func (w *World) hopeless() bool {
 // allTrouble reports whether the application answers all RPCs that the servers do not fail as a server
 // in trouble would: which of the two it is, is chance.
 func (w *World) allTrouble() bool {
-	return !slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.CodeOneIn != 1 || c.Code != codes.Unavailable })
+	return !slices.ContainsFunc(w.Callers, func(c Callers) bool {
+		return (c.Rate > 0 || c.Loop > 0) && (c.CodeOneIn != 1 || c.Code != codes.Unavailable)
+	})
 }
 
 // fails is the server that fails all RPCs, -1 if there is none.
