@@ -90,6 +90,11 @@ func (w *World) shortest() (life time.Duration) {
 // as failed.
 func (w *World) endsUnproven() bool { return 0 < w.shortest() && w.shortest() < 100*time.Millisecond }
 
+// endsWhileDialled reports whether a server ends connections while others are dialled.
+func (w *World) endsWhileDialled() bool {
+	return 0 < w.shortest() && w.shortest() < 2*w.handshake()
+}
+
 // credentials is how long an RPC may wait for them.
 func (w *World) credentials() (d time.Duration) {
 	for _, c := range w.Callers {

@@ -231,9 +231,12 @@ var meant = []difference{
 	},
 	{
 		name: "short lives",
-		when: func(w *World) bool { return w.livesShort() || w.endsUnproven() },
-		lost: func(w *World, f, _ *figures) int {
+		when: func(w *World) bool { return w.livesShort() || w.endsUnproven() || w.endsWhileDialled() },
+		lost: func(w *World, f, plain *figures) int {
 			n := f.rpcs / 50
+			if w.endsWhileDialled() {
+				n = max(n, plain.failures()/3)
+			}
 			for _, c := range w.Callers {
 				if w.livesShort() && c.SlowOneIn > 0 {
 					n += f.rpcs / c.SlowOneIn
@@ -242,7 +245,7 @@ var meant = []difference{
 			return min(f.failed[codes.Unavailable], n)
 		},
 		slower: func(w *World, _ *figures) time.Duration { return 2 * w.credentials() },
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, one RPC in fifty may be refused twice, whatever its credentials",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in fifty may be refused twice, whatever its credentials, and a third more than with plain channels",
 	},
 	{
 		name:   "leaked streams",
