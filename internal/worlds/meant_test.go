@@ -129,7 +129,9 @@ var meant = []difference{
 			}
 			return d
 		},
-		lost:   func(_ *World, _, plain *figures) int { return plain.flying },
+		lost: func(_ *World, f, plain *figures) int {
+			return plain.flying * max(1, 1+(f.dials-f.made)-(plain.dials-plain.made))
+		},
 		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time: how many attempts there are is chance, and all RPCs that waited for one are lost with it; with health checking an RPC is not sent on such a connection, and waits for the backoff",
 	},
 	{
@@ -233,7 +235,7 @@ var meant = []difference{
 		name: "short lives",
 		when: func(w *World) bool { return w.livesShort() || w.endsUnproven() || w.endsWhileDialled() },
 		lost: func(w *World, f, plain *figures) int {
-			n := f.rpcs / 50
+			n := f.rpcs / 20
 			if w.endsWhileDialled() {
 				n = max(n, plain.failures()/3)
 			}
@@ -245,7 +247,7 @@ var meant = []difference{
 			return min(f.failed[codes.Unavailable], n)
 		},
 		slower: func(w *World, _ *figures) time.Duration { return 2 * w.credentials() },
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in fifty may be refused twice, whatever its credentials, and a third more than with plain channels",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels",
 	},
 	{
 		name:   "leaked streams",
