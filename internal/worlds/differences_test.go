@@ -53,6 +53,16 @@ func (w *World) leastLimit() (n int) {
 	return n
 }
 
+// leastCap is the least number of RPCs that a server takes on a connection; 0 is any number.
+func (w *World) leastCap() (n int) {
+	for _, s := range w.Servers {
+		if s.Cap > 0 && (n == 0 || s.Cap < n) {
+			n = s.Cap
+		}
+	}
+	return n
+}
+
 // limited reports whether a server states a limit.
 func (w *World) limited() bool {
 	for _, s := range w.Servers {

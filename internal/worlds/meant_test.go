@@ -84,7 +84,7 @@ var meant = []difference{
 		lost: func(w *World, f, plain *figures) int {
 			switch {
 			case w.few() > 0:
-				return plain.made * plain.each
+				return min(f.made, plain.made) * min(f.each, plain.each)
 			case w.endsUnproven() && w.happens(Darken):
 				return f.rpcs
 			}
@@ -175,10 +175,16 @@ var meant = []difference{
 		reason: "a dial that is refused is followed by gRPC's backoff, about a second, and 1.6 times as long if it is refused again, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance",
 	},
 	{
-		name:   "idle",
-		when:   func(w *World) bool { least, _ := w.sizes(); return least == 0 },
-		pause:  func(w *World) time.Duration { return w.young() + w.handshake() },
-		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then",
+		name: "idle",
+		when: func(w *World) bool { least, _ := w.sizes(); return least == 0 },
+		pause: func(w *World) time.Duration {
+			d := w.young() + w.handshake()
+			if w.limited() {
+				d += w.handshake()
+			}
+			return d
+		},
+		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then; and at a stream limit those that came meanwhile wait for one more dial",
 	},
 	{
 		name:   "answers",
@@ -222,14 +228,19 @@ var meant = []difference{
 	},
 	{
 		name: "an unfair queue",
-		when: (*World).limited,
+		when: func(w *World) bool { return w.limited() || w.leastCap() > 0 },
 		slower: func(w *World, plain *figures) time.Duration {
-			if n := w.lowers(); n > 1 {
+			switch n := w.lowers(); {
+			case n > 1:
 				return plain.slowest * time.Duration(n)
+			case w.limited():
+				return plain.slowest / 2
+			case plain.flying >= w.leastCap()-1: // one may be left for the health checking
+				return 3 * plain.slowest
 			}
-			return plain.slowest / 2
+			return 0
 		},
-		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a half; and RPCs are queued by the limits of that time, so where a server lowers one they wait there as much longer",
+		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a half; and RPCs are queued by the limits of that time, so where a server lowers one they wait there as much longer. Nor are RPCs in turn that wait for a connection of a server that takes fewer on each than wait: the unluckiest waits for some more",
 	},
 	{
 		name: "short lives",
