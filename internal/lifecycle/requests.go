@@ -74,7 +74,7 @@ func (e *Endpoint) endedAfter(c *connection, end End, now time.Time) {
 // came with the last of them. A restart ends connections whose last RPC began any time ago, and
 // where these are streams that stay open, each may carry equally many.
 func (c *connection) teaches(end End, now time.Time) bool {
-	seen := int(c.facts.Started) >= end.Took // or the last one began since
+	seen := c.facts.Started >= uint32(end.Took) // or the last one began since
 	return end.Final && (!seen || now.Sub(c.requests.startedAt) < longestEnd)
 }
 
@@ -100,7 +100,7 @@ func (e *Endpoint) checkRequestLimit() {
 	}
 	for s := range e.Subchannels() {
 		c := s.conn
-		if c != nil && c.requests.most == 0 && s.InService() && int(c.facts.Started) < e.requests.limit {
+		if c != nil && c.requests.most == 0 && s.InService() && c.facts.Started < uint32(e.requests.limit) {
 			c.requests.most, e.next.RequestLimits = e.requests.limit, true
 		}
 		if c == nil || c.facts.GoAway || !c.facts.RequestsUsed && !c.requestsUsed() {
