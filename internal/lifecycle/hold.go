@@ -15,7 +15,7 @@ const longestHold = time.Second
 // is ever full.
 func (e *Endpoint) holdsPicks() bool {
 	limited := e.streamLimit.perConnection != NoLimit
-	return !e.removed && (limited && e.canGrow() || (limited || e.requests.limit > 0) && e.roomIsComing())
+	return !e.removed && (limited && e.canGrow() || (limited || e.requests.proven) && e.roomIsComing())
 }
 
 // roomIsComing reports whether all connections that are being made may soon be READY, and

@@ -11,8 +11,8 @@ type Plan struct {
 	// publication: where there is none any more, RPCs that wait because of it find a place then.
 	RequestLimits bool
 
-	// Overdue are connections that reached their request limit and were not ended in time: no
-	// RPC is held for that any more. They come before the publication, too.
+	// Overdue are connections that reached their request limit and were not ended in time, or whose
+	// limit is not proven: no RPC is held for their end. They come before the publication, too.
 	Overdue []*Subchannel
 
 	// Dial is what should connect. It comes before the publication, so that a channel

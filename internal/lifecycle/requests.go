@@ -46,7 +46,7 @@ type requestUse struct {
 	most      int       // RPCs that may start here in all; 0 is any number
 	startedAt time.Time // when the last one was seen to have started; zero if none was
 	reachedAt time.Time // when most were seen to have started; or zero
-	overdue   bool      // no RPC is held for its end any more
+	overdue   bool      // no RPC is held for its end, or no more
 }
 
 // endedAfter takes how the server ended a connection.
@@ -90,8 +90,8 @@ func (s *Subchannel) RequestLimit() int {
 func (c *connection) requestsUsed() bool { return !c.requests.reachedAt.IsZero() }
 
 // checkRequestLimit makes the limit hold for connections that have not carried as many, and ends it if
-// one refutes it: the server does not end that in time. RPCs are held for it, but no longer than
-// longestHold. It is not enough that the limit holds for connections that are made from then on: one
+// one refutes it: the server does not end that in time. RPCs are held for it if the limit is proven,
+// but no longer than longestHold; else they are sent, and refused once at worst. It is not enough that the limit holds for connections that are made from then on: one
 // that is dialled when the first of two ends may be there before the second one ends, and gets all
 // RPCs that the server refused.
 func (e *Endpoint) checkRequestLimit() {
@@ -109,7 +109,7 @@ func (e *Endpoint) checkRequestLimit() {
 		if !c.requestsUsed() {
 			c.requests.reachedAt = e.clock.now
 		}
-		if !c.requests.overdue && e.clock.reached(c.requests.reachedAt.Add(longestHold)) {
+		if !c.requests.overdue && (!e.requests.proven || e.clock.reached(c.requests.reachedAt.Add(longestHold))) {
 			c.requests.overdue = true
 			e.next.Overdue = append(e.next.Overdue, s)
 		}

@@ -145,6 +145,16 @@ func TestAConnectionThatCarriedAsManyIsRenewed(t *testing.T) {
 	s.want(Ready, 2)
 }
 
+// Guards: `!e.requests.proven` in checkRequestLimit, `e.requests.proven` in holdsPicks.
+func TestNoRPCIsHeldForALimitThatIsNotProven(t *testing.T) {
+	s, used := learned(t)
+	s.requests.proven = false
+	s.facts[used].RequestsUsed = true
+	s.settle()
+	require.False(t, s.did.Hold)
+	require.True(t, used.conn.requests.overdue)
+}
+
 // Guards: `c.facts.GoAway` in checkRequestLimit.
 func TestALimitStaysWhereTheServerSaysGOAWAY(t *testing.T) {
 	s, used := learned(t)

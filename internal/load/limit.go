@@ -65,7 +65,7 @@ func (l *Load) RequestsEnded() bool {
 	return w&inFlightMask == 0 && uint32(w>>32) >= l.requestLimit.Load()
 }
 
-// SetOverdue says that the server should have ended the connection, for as many RPCs have
+// SetOverdue says that the server should have ended the connection, or may never, for as many RPCs have
 // started, and did not: pickers hold no RPC for that any more.
 func (l *Load) SetOverdue() { l.overdue.Store(true) }
 

@@ -222,6 +222,15 @@ func failingAtTheLimit() []namedWorld {
 			Events:  []Event{{At: 40 * sec, What: End, Ending: Final}},
 			Own:     Own{Slowest: 50 * ms},
 		}},
+		{"four servers refuse a stream each, which looks like a limit of RPCs", World{
+			Servers: make([]Server, 4), Latency: 5 * ms, Dial: 400 * ms, Warm: 3820 * ms, Setting: `{"picker":"round_robin","size":4}`,
+			Callers: []Callers{
+				{For: 1790 * ms, Loop: 9, Pause: 27 * ms, Takes: 5 * ms, ShortOneIn: 5, Short: 88 * ms},
+				{From: 273 * ms, For: 634 * ms, Streams: 15},
+			},
+			Events: []Event{{At: 146 * ms, Server: -1, What: RefuseStream}},
+			Own:    Own{Ended: 270},
+		}},
 		{"a server takes six RPCs on a connection", World{
 			Servers: []Server{{Cap: 6}}, Latency: 5 * ms, Dial: 10 * ms, Warm: 3 * sec / 2, Setting: size(4),
 			Callers: []Callers{{For: 1070 * ms, Loop: 40, Pause: 80 * ms, Takes: 5 * ms, Wait: true}},
