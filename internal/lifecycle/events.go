@@ -81,6 +81,9 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit
 		e.decideLost(s, end, now)
 	}
+	if served && end.Answered && s.conn.afterFlap { // it proved itself, and by its end at the latest
+		e.outage = nil
+	}
 	s.lost()
 	if s.phase == Closed {
 		e.close(s, false)

@@ -27,6 +27,27 @@ func TestAfterOneFailureThereIsOneAttemptAtATime(t *testing.T) {
 	require.Equal(t, 6, s.Failures())
 }
 
+// Its answers may come after its end: what the server's GOAWAY says it took is proof.
+//
+// Guards: `end.Answered && s.conn.afterFlap` in Endpoint.Lost.
+func TestAConnectionThatProvesItselfByItsEndEndsTheOutage(t *testing.T) {
+	for _, answered := range []bool{true, false} {
+		s := tell(t, "size=16")
+		s.refuse()
+		s.endBackoff()
+		s.connect()
+		up := s.those(Ready)[0]
+		s.facts[up].Answered = answered
+		s.end(up, End{NoError: true, Final: true, Took: 1})
+		s.settle()
+		dials := 0 // it flapped
+		if answered {
+			dials = 16
+		}
+		s.want(Connecting, dials)
+	}
+}
+
 // Guards: `since` in Endpoint.endOutage.
 func TestTheFirstConnectionThatProvesItselfEndsTheOutage(t *testing.T) {
 	s := tell(t, "size=16")

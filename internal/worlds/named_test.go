@@ -222,6 +222,14 @@ func failingAtTheLimit() []namedWorld {
 			Events:  []Event{{At: 40 * sec, What: End, Ending: Final}},
 			Own:     Own{Slowest: 50 * ms},
 		}},
+		{"connections live 73 ms, answers take 180 ms, after a minute of silence", World{
+			Servers: []Server{{Age: 73 * ms, Ending: Final, Slow: 180 * ms}}, Latency: ms, Dial: 10 * ms, Warm: 3 * sec / 2, Setting: size(8),
+			Callers: []Callers{
+				{For: 2 * sec, Rate: 91, Takes: 100 * ms},
+				{From: 67 * sec, For: 2540 * ms, Rate: 196, Burst: 9, Takes: ms, Wait: true},
+			},
+			Own: Own{Slowest: sec},
+		}},
 		{"four servers refuse a stream each, which looks like a limit of RPCs", World{
 			Servers: make([]Server, 4), Latency: 5 * ms, Dial: 400 * ms, Warm: 3820 * ms, Setting: `{"picker":"round_robin","size":4}`,
 			Callers: []Callers{
