@@ -115,6 +115,11 @@ func (p *pool) holdRPC(info balancer.PickInfo) (balancer.PickResult, error) {
 // newer picker is published or about to be, and gRPC looks there.
 func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 	bounded := p.MaxQueued != load.NoMaxQueued
+	if bounded {
+		if c := p.reserveStream(); c != nil {
+			return p.place(c, info)
+		}
+	}
 	for range queueTries {
 		if bounded && p.queued() >= p.MaxQueued {
 			break

@@ -49,6 +49,17 @@ func (p *pool) reserveAny() *load.Load {
 	return nil
 }
 
+// reserveStream takes a place on a connection that has a stream, though it reached its request limit: the RPC
+// does not wait there, and no bound of those that do holds for it. Nil if there is none.
+func (p *pool) reserveStream() *load.Load {
+	for _, c := range p.all {
+		if c.HasStreamOnly() && c.ReserveQueued() {
+			return c
+		}
+	}
+	return nil
+}
+
 // shuns reports whether an RPC should rather be queued in a full connection: c has room because
 // its server fails RPCs at once, one after the other, and these come to more than the cost of another
 // one, the least. So c gets its share of the RPCs, and no more.

@@ -137,6 +137,19 @@ func TestAnRPCIsQueuedAndNotHeldWhereOnlyAConnectionThatFailsHasRoom(t *testing.
 	})
 }
 
+// Guards: `p.reserveStream()` in queue.
+func TestAnRPCIsNotRefusedForARequestLimitThatMayBeNone(t *testing.T) {
+	p := full(1, 100)
+	p.load(0).Done(ended)
+	p.load(0).SetRequestLimit(100)
+	p.load(0).SetOverdue()
+	p.MaxQueued = 0
+	id, _ := pick(t, p.build(picker.LeastInFlight))
+	require.Zero(t, id)
+	_, err := p.build(picker.LeastInFlight).Pick(anRPC())
+	require.Error(t, err, "it is full")
+}
+
 // Guards: `!shuns(c, cost)` in soonest. A connection without a limit is the least loaded for it.
 func TestAnRPCIsNotQueuedInAConnectionThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -58,6 +58,13 @@ const noRequestLimit = math.MaxUint32
 // RequestLimitReached reports whether as many RPCs have started as may.
 func (l *Load) RequestLimitReached() bool { return l.Starts() >= l.requestLimit.Load() }
 
+// HasStreamOnly reports whether the connection has a stream for an RPC, but as many RPCs have started
+// as may.
+func (l *Load) HasStreamOnly() bool {
+	w := l.word.Load()
+	return uint32(w) < l.limit.Load() && uint32(w>>32) >= l.requestLimit.Load()
+}
+
 // RequestsEnded reports whether as many RPCs have started as may, and all have ended. Of a
 // GOAWAY that came before the last answer GoAwayReceived tells by then.
 func (l *Load) RequestsEnded() bool {

@@ -230,6 +230,10 @@ func failingAtTheLimit() []namedWorld {
 			},
 			Own: Own{Slowest: sec},
 		}},
+		{"connections live 80 ms, maxPending 0, and no limit is stated", World{
+			Servers: []Server{{Age: 80 * ms, Ending: Final}}, Latency: 25 * ms, Warm: 100 * ms, Setting: `{"maxPending":0}`,
+			Callers: []Callers{{For: 2 * sec, Rate: 240, Wait: true}},
+		}},
 		{"four servers refuse a stream each, which looks like a limit of RPCs", World{
 			Servers: make([]Server, 4), Latency: 5 * ms, Dial: 400 * ms, Warm: 3820 * ms, Setting: `{"picker":"round_robin","size":4}`,
 			Callers: []Callers{
