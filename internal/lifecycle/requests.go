@@ -90,10 +90,13 @@ func (s *Subchannel) RequestLimit() int {
 func (c *connection) requestsUsed() bool { return !c.requests.reachedAt.IsZero() }
 
 // checkRequestLimit makes the limit hold for connections that have not carried as many, and ends it if
-// one refutes it: the server does not end that in time. RPCs are held for it if the limit is proven,
-// but no longer than longestHold; else they are sent, and refused once at worst. It is not enough that the limit holds for connections that are made from then on: one
-// that is dialled when the first of two ends may be there before the second one ends, and gets all
-// RPCs that the server refused.
+// one refutes it: the server does not end that in time. RPCs are held for its end if the limit is
+// proven, but no longer than longestHold; else they are sent, and refused once at worst.
+//
+// It is not enough that the limit holds for connections that are made from then on:
+//   - a connection ends, and another is dialled and READY;
+//   - a second one ends, and their numbers agree;
+//   - the new connection has no limit, and gets all RPCs that the server refused.
 func (e *Endpoint) checkRequestLimit() {
 	if e.requests.limit == 0 {
 		return

@@ -72,8 +72,8 @@ func (l *Load) RequestsEnded() bool {
 	return w&inFlightMask == 0 && uint32(w>>32) >= l.requestLimit.Load()
 }
 
-// SetOverdue says that the server should have ended the connection, or may never, for as many RPCs have
-// started, and did not: pickers hold no RPC for that any more.
+// SetOverdue makes pickers hold no RPC for the end of the connection: as many RPCs have started, and
+// the server did not end it in time, or it is not proven that the server does.
 func (l *Load) SetOverdue() { l.overdue.Store(true) }
 
 // EndIsNear reports whether the server is about to end the connection, for as many RPCs have

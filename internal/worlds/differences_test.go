@@ -36,29 +36,31 @@ func (w *World) leaked() (n int) {
 	return n
 }
 
+// lesser is the lesser of two bounds, of which those that are not positive are none.
+func lesser[T int | time.Duration](a, b T) T {
+	if a <= 0 || 0 < b && b < a {
+		return b
+	}
+	return a
+}
+
 // leastLimit is the least number of streams that a server allows; 0 is none that is stated.
 func (w *World) leastLimit() (n int) {
 	for _, s := range w.Servers {
-		for _, l := range []int{s.Limit.Streams, s.Limit.Then} {
-			if l > 0 && (n == 0 || l < n) {
-				n = l
-			}
-		}
+		n = lesser(n, lesser(s.Limit.Streams, s.Limit.Then))
 	}
 	for _, e := range w.Events {
-		if e.What == SetLimit && e.Limit > 0 && (n == 0 || e.Limit < n) {
-			n = e.Limit
+		if e.What == SetLimit {
+			n = lesser(n, e.Limit)
 		}
 	}
-	return n
+	return max(0, n)
 }
 
 // leastCap is the least number of RPCs that a server takes on a connection; 0 is any number.
 func (w *World) leastCap() (n int) {
 	for _, s := range w.Servers {
-		if s.Cap > 0 && (n == 0 || s.Cap < n) {
-			n = s.Cap
-		}
+		n = lesser(n, s.Cap)
 	}
 	return n
 }
@@ -87,23 +89,20 @@ func (w *World) refusedFor() time.Duration {
 // shortest is the shortest life that a server gives a connection; 0 is no bound.
 func (w *World) shortest() (life time.Duration) {
 	for _, s := range w.Servers {
-		for _, d := range []time.Duration{s.Age * 9 / 10, s.Idle} {
-			if d > 0 && (life == 0 || d < life) {
-				life = d
-			}
-		}
+		life = lesser(life, lesser(s.Age*9/10, s.Idle))
 	}
 	return life
 }
 
+// livesLess reports whether a server ends connections before they are so old.
+func (w *World) livesLess(d time.Duration) bool { return 0 < w.shortest() && w.shortest() < d }
+
 // endsUnproven reports whether a server ends connections so soon that one that carried nothing counts
 // as failed.
-func (w *World) endsUnproven() bool { return 0 < w.shortest() && w.shortest() < 100*time.Millisecond }
+func (w *World) endsUnproven() bool { return w.livesLess(100 * time.Millisecond) }
 
 // endsWhileDialled reports whether a server ends connections while others are dialled.
-func (w *World) endsWhileDialled() bool {
-	return 0 < w.shortest() && w.shortest() < 2*w.handshake()
-}
+func (w *World) endsWhileDialled() bool { return w.livesLess(2 * w.handshake()) }
 
 // credentials is how long an RPC may wait for them.
 func (w *World) credentials() (d time.Duration) {
@@ -122,7 +121,7 @@ func (w *World) meetsAnother(f *figures) bool {
 // livesShort reports whether RPCs take about as long to get their credentials and to reach a server
 // as that keeps a connection.
 func (w *World) livesShort() bool {
-	return w.credentials() > 0 && 0 < w.shortest() && w.shortest() < 2*(w.credentials()+w.roundTrip())
+	return w.credentials() > 0 && w.livesLess(2*(w.credentials()+w.roundTrip()))
 }
 
 // slow is how much longer any server takes.
@@ -235,9 +234,7 @@ func (w *World) lowers() (times int) {
 // few is the least number of RPCs after which a server ends a connection; 0 is no bound.
 func (w *World) few() (n int) {
 	for _, s := range w.Servers {
-		if s.Few > 0 && (n == 0 || s.Few < n) {
-			n = s.Few
-		}
+		n = lesser(n, s.Few)
 	}
 	return n
 }

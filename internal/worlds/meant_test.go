@@ -17,8 +17,8 @@ type difference struct {
 	lost   more       // RPCs
 	late   more       // RPCs whose short deadline was over
 	slower func(w *World, plain *figures) time.Duration
-	pause  func(*World) time.Duration // for which RPCs may wait, or fail, at any time: throughput is not compared
-	outage func(*World) time.Duration // the same after an event, when throughput is not compared
+	pause  func(*World) time.Duration // for which RPCs may wait at any time: throughput is not compared
+	outage func(*World) time.Duration // for which they may wait, or fail, after an event, when throughput is not compared
 	reason string
 }
 
@@ -108,7 +108,7 @@ var meant = []difference{
 	{
 		name: "before it is known",
 		when: func(w *World) bool {
-			return w.fails() >= 0 && w.limited() || slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Cap > 0 })
+			return w.fails() >= 0 && w.limited() || w.leastCap() > 0
 		},
 		lost:   func(_ *World, _, plain *figures) int { return plain.flying },
 		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes one or two RPCs it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
@@ -137,8 +137,7 @@ var meant = []difference{
 	{
 		name: "shorter than a dial",
 		when: func(w *World) bool {
-			life := w.shortest()
-			return 0 < life && life < w.handshake() || w.endsAgainWithin(w.handshake()*11/10+w.roundTrip())
+			return w.livesLess(w.handshake()) || w.endsAgainWithin(w.handshake()*11/10+w.roundTrip())
 		},
 		pause:  func(w *World) time.Duration { return w.handshake() },
 		reason: "of a server that ends connections sooner than one can be dialled, or just then, few are there at any time; each is followed by one attempt at a time, as after a flap, and RPCs wait for it",
@@ -222,7 +221,7 @@ var meant = []difference{
 	},
 	{
 		name:   "refused again",
-		when:   func(w *World) bool { return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Cap > 0 }) },
+		when:   func(w *World) bool { return w.leastCap() > 0 },
 		slower: func(w *World, _ *figures) time.Duration { return w.handshake() },
 		reason: "an RPC that a GOAWAY refused waits for a connection that is dialled after it, where another plain channel may have one already",
 	},

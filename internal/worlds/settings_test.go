@@ -69,9 +69,8 @@ func (w *World) closed() bool {
 	return slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.Loop > 0 })
 }
 
-// hopeless reports whether all servers fail all RPCs: how soon they do matters to none.
-func (w *World) hopeless() bool {
-	none := 0 // servers that leave no stream to ask for health
+// endsWithoutStreams reports whether every server allows none in the end, and so none to ask for health.
+func (w *World) endsWithoutStreams() bool {
 	for i := range w.Servers {
 		last := Event{Limit: 1} // that sets its limit
 		for _, e := range w.Events {
@@ -79,14 +78,16 @@ func (w *World) hopeless() bool {
 				last = e
 			}
 		}
-		if w.Health && last.Limit == 0 {
-			none++
+		if last.Limit != 0 {
+			return false
 		}
 	}
-	if none == len(w.Servers) {
-		return true
-	}
-	return !slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Fails == codes.OK })
+	return true
+}
+
+// hopeless reports whether all servers fail all RPCs: how soon they do matters to none.
+func (w *World) hopeless() bool {
+	return w.Health && w.endsWithoutStreams() || !slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Fails == codes.OK })
 }
 
 // allTrouble reports whether the application answers all RPCs that the servers do not fail as a server
