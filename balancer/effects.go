@@ -19,8 +19,8 @@ func (p *pool) carryOutLocked(step []*endpoint, now time.Time) {
 		if e.plan.RequestLimits {
 			p.limitRequestsLocked(e)
 		}
-		for _, s := range e.plan.Overdue {
-			p.endpoints.byID[s.ID()].conn.load.SetOverdue()
+		for _, s := range e.plan.Unawaited {
+			p.endpoints.byID[s.ID()].conn.load.AwaitNoEnd()
 			p.republish = true
 		}
 	}

@@ -39,7 +39,7 @@ func (c client) callers(n, calls int) []error {
 // connections have ended is what it costs a plain channel.
 //
 // Guards: lifecycle's Endpoint.endedAfter; `SetRequestLimit(s.RequestLimit())` in
-// limitRequestsLocked; `(*load.Load).EndIsNear` in picker.pool.holds; `l.waiters.expectRetry()` in
+// limitRequestsLocked; `(*load.Load).AwaitsEnd` in picker.pool.holds; `l.waiters.expectRetry()` in
 // load.Load.fail; that `t.OnGoAway(goAway)` in connectedLocked comes before gRPC's reader has
 // the frame; `s.conn.requestsUsed()` in lifecycle.Endpoint.urgent.
 func TestNoRPCIsLostToAServerThatEndsConnectionsAfterSoMany(t *testing.T) {
@@ -173,7 +173,7 @@ func TestAFalseRequestLimitDoesNotPileUpConnections(t *testing.T) {
 
 // The server has ended many connections after eight RPCs, and then ends none any more.
 //
-// Guards: `longestHold` in lifecycle.Endpoint.checkRequestLimit, and load.Load.EndIsNear.
+// Guards: `longestHold` in lifecycle.Endpoint.checkRequestLimit, and load.Load.AwaitsEnd.
 func TestAnRPCIsHeldForTheEndOfAConnectionForASecondAtMost(t *testing.T) {
 	silent(t, `{"size":1}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
 		s.Takes.Store(8)

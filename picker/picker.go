@@ -86,7 +86,7 @@ func (p *pool) place(c *load.Load, info balancer.PickInfo) (balancer.PickResult,
 // connection reached its request limit: either the server ends it now and another is made,
 // or the policy finds that it does not. Both bring a new picker.
 func (p *pool) holds() bool {
-	return p.Hold || slices.ContainsFunc(p.conns, (*load.Load).EndIsNear)
+	return p.Hold || slices.ContainsFunc(p.conns, (*load.Load).AwaitsEnd)
 }
 
 // holdRPC lets the RPC wait until a connection that is on its way arrives or fails,

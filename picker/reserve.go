@@ -11,10 +11,11 @@ import (
 // others. Nil if none has.
 func (p *pool) reserve(start int) *load.Load {
 	cost := p.leastCost()
+	may := func(c *load.Load) bool { return c.HasRoom() && !shuns(c, cost) }
 	for range p.all { // a racing pick may have been sooner
-		c := withRoom(p.conns, start, cost)
+		c := leastOf(p.conns, start, may)
 		if c == nil {
-			c = withRoom(p.all[len(p.conns):], start, cost)
+			c = leastOf(p.all[len(p.conns):], start, may)
 		}
 		if c == nil || c.Reserve() {
 			return c
@@ -23,12 +24,12 @@ func (p *pool) reserve(start int) *load.Load {
 	return nil
 }
 
-// withRoom returns the connection with the least cost that has room and is not shunned: of equal ones
-// the first from start on. Nil if there is none.
-func withRoom(conns []*load.Load, start int, cost uint64) (least *load.Load) {
+// leastOf returns the connection with the least cost of those that may be taken: of equal ones the
+// first from start on. Nil if none may.
+func leastOf(conns []*load.Load, start int, may func(*load.Load) bool) (least *load.Load) {
 	for i := range conns {
 		c := conns[(start+i)%len(conns)]
-		if c.HasRoom() && (least == nil || c.Cost() < least.Cost()) && !shuns(c, cost) {
+		if (least == nil || c.Cost() < least.Cost()) && may(c) {
 			least = c
 		}
 	}
@@ -49,11 +50,12 @@ func (p *pool) reserveAny() *load.Load {
 	return nil
 }
 
-// reserveStream takes a place on a connection that has a stream, though it reached its request limit: the RPC
-// does not wait there, and no bound of those that do holds for it. Nil if there is none.
+// reserveStream takes a place on the least loaded connection that has a stream, though it reached its
+// request limit: the RPC does not wait there, and no bound of those that do holds for it. Nil if there is
+// none.
 func (p *pool) reserveStream() *load.Load {
-	for _, c := range p.all {
-		if c.HasStreamOnly() && c.ReserveQueued() {
+	for range p.all { // a racing pick may have been sooner
+		if c := leastOf(p.all, 0, (*load.Load).HasStreamOnly); c == nil || c.ReserveQueued() {
 			return c
 		}
 	}

@@ -142,12 +142,28 @@ func TestAnRPCIsNotRefusedForARequestLimitThatMayBeNone(t *testing.T) {
 	p := full(1, 100)
 	p.load(0).Done(ended)
 	p.load(0).SetRequestLimit(100)
-	p.load(0).SetOverdue()
+	p.load(0).AwaitNoEnd()
 	p.MaxQueued = 0
 	id, _ := pick(t, p.build(picker.LeastInFlight))
 	require.Zero(t, id)
 	_, err := p.build(picker.LeastInFlight).Pick(anRPC())
 	require.Error(t, err, "it is full")
+}
+
+// Guards: leastOf in reserveStream.
+func TestPastARequestLimitTheLeastLoadedConnectionIsTaken(t *testing.T) {
+	p := full(2, 100)
+	for i := range 2 {
+		p.load(i).SetRequestLimit(100)
+		p.load(i).AwaitNoEnd()
+	}
+	p.load(0).Done(ended)
+	for range 50 {
+		p.load(1).Done(ended)
+	}
+	p.MaxQueued = 0
+	id, _ := pick(t, p.build(picker.LeastInFlight))
+	require.Equal(t, 1, id)
 }
 
 // Guards: `!shuns(c, cost)` in soonest. A connection without a limit is the least loaded for it.

@@ -190,7 +190,7 @@ func TestRPCsThatFindEverythingFullAreCounted(t *testing.T) {
 	require.Zero(t, queued+refused, "it found a place")
 }
 
-// Guards: `(*load.Load).EndIsNear` in pool.holds.
+// Guards: `(*load.Load).AwaitsEnd` in pool.holds.
 func TestAnRPCIsHeldWhereARequestLimitIsReached(t *testing.T) {
 	p := newPool(1)
 	p.load(0).SetRequestLimit(1)

@@ -11,9 +11,9 @@ type Plan struct {
 	// publication: where there is none any more, RPCs that wait because of it find a place then.
 	RequestLimits bool
 
-	// Overdue are connections that reached their request limit and were not ended in time, or whose
+	// Unawaited are connections that reached their request limit and were not ended in time, or whose
 	// limit is not proven: no RPC is held for their end. They come before the publication, too.
-	Overdue []*Subchannel
+	Unawaited []*Subchannel
 
 	// Dial is what should connect. It comes before the publication, so that a channel
 	// never looks idle while it has work.

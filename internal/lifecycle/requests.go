@@ -46,7 +46,7 @@ type requestUse struct {
 	most      int       // RPCs that may start here in all; 0 is any number
 	startedAt time.Time // when the last one was seen to have started; zero if none was
 	reachedAt time.Time // when most were seen to have started; or zero
-	overdue   bool      // no RPC is held for its end, or no more
+	unawaited bool      // no RPC is held for its end, or no more
 }
 
 // endedAfter takes how the server ended a connection.
@@ -112,9 +112,9 @@ func (e *Endpoint) checkRequestLimit() {
 		if !c.requestsUsed() {
 			c.requests.reachedAt = e.clock.now
 		}
-		if !c.requests.overdue && (!e.requests.proven || e.clock.reached(c.requests.reachedAt.Add(longestHold))) {
-			c.requests.overdue = true
-			e.next.Overdue = append(e.next.Overdue, s)
+		if !c.requests.unawaited && (!e.requests.proven || e.clock.reached(c.requests.reachedAt.Add(longestHold))) {
+			c.requests.unawaited = true
+			e.next.Unawaited = append(e.next.Unawaited, s)
 		}
 		refuted := c.facts.RequestsEnded && !e.requests.proven
 		if !refuted && !e.clock.reached(c.requests.reachedAt.Add(e.requests.endsWithin())) {
@@ -124,7 +124,7 @@ func (e *Endpoint) checkRequestLimit() {
 			e.liftRequestLimit()
 			return
 		}
-		c.requests.reachedAt, c.requests.overdue = time.Time{}, false // some that started got no stream, and do not count
+		c.requests.reachedAt, c.requests.unawaited = time.Time{}, false // some that started got no stream, and do not count
 	}
 }
 

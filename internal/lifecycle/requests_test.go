@@ -152,7 +152,7 @@ func TestNoRPCIsHeldForALimitThatIsNotProven(t *testing.T) {
 	s.facts[used].RequestsUsed = true
 	s.settle()
 	require.False(t, s.did.Hold)
-	require.True(t, used.conn.requests.overdue)
+	require.True(t, used.conn.requests.unawaited)
 }
 
 // Guards: `c.facts.GoAway` in checkRequestLimit.

@@ -72,13 +72,13 @@ func (l *Load) RequestsEnded() bool {
 	return w&inFlightMask == 0 && uint32(w>>32) >= l.requestLimit.Load()
 }
 
-// SetOverdue makes pickers hold no RPC for the end of the connection: as many RPCs have started, and
+// AwaitNoEnd makes pickers hold no RPC for the end of the connection: as many RPCs have started, and
 // the server did not end it in time, or it is not proven that the server does.
-func (l *Load) SetOverdue() { l.overdue.Store(true) }
+func (l *Load) AwaitNoEnd() { l.unawaited.Store(true) }
 
-// EndIsNear reports whether the server is about to end the connection, for as many RPCs have
-// started.
-func (l *Load) EndIsNear() bool { return l.RequestLimitReached() && !l.overdue.Load() }
+// AwaitsEnd reports whether RPCs are held for the end of the connection: as many have started as the
+// server takes, so it is about to end it.
+func (l *Load) AwaitsEnd() bool { return l.RequestLimitReached() && !l.unawaited.Load() }
 
 // HasRoom reports whether Reserve would succeed, as far as can be told without it.
 func (l *Load) HasRoom() bool {

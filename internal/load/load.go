@@ -58,7 +58,7 @@ type Load struct {
 	slowReserveAt, slowReleaseAt atomic.Uint32
 	requestLimit                 atomic.Uint32 // RPCs that may start in all
 
-	overdue        atomic.Bool
+	unawaited      atomic.Bool
 	served         atomic.Bool
 	goAwayReceived atomic.Bool
 
