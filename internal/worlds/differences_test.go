@@ -228,7 +228,34 @@ func (w *World) lowers() (times int) {
 			times = max(times, 2)
 		}
 	}
+	for _, e := range w.Events {
+		if e.What == SetLimit && e.Limit > 0 && w.waitedJustBefore(e.At) {
+			times = 10
+		}
+	}
 	return times
+}
+
+// waitedJustBefore reports whether all RPCs waited for a dial which are on one connection at that time.
+func (w *World) waitedJustBefore(at time.Duration) bool {
+	d := w.handshake() + w.slow() + w.credentials()
+	return slices.ContainsFunc(w.Events, func(e Event) bool { return e.ends() && e.At <= at && at-e.At < d+e.For })
+}
+
+// allowsNone reports whether a server allows no streams any more.
+func (w *World) allowsNone() bool {
+	for i := range w.Servers {
+		last, at := -1, time.Duration(-1)
+		for _, e := range w.Events {
+			if e.What == SetLimit && (e.Server < 0 || e.Server == i) && e.At >= at {
+				last, at = e.Limit, e.At
+			}
+		}
+		if last == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // few is the least number of RPCs after which a server ends a connection; 0 is no bound.
@@ -289,6 +316,8 @@ func (w *World) missed(d time.Duration) (most int) {
 		n, d := 0, min(d, c.For)
 		switch {
 		case c.Wait || d == 0:
+		case c.Streams > 0: // all begin at once
+			n = c.Streams
 		case c.Loop > 0:
 			n = c.Loop * (int(d/max(afterFailure, c.Pause)) + 1)
 		case c.Rate > 0:
@@ -297,6 +326,14 @@ func (w *World) missed(d time.Duration) (most int) {
 		most = max(most, n)
 	}
 	return most
+}
+
+// come is how many RPCs there are in that time, at most.
+func (w *World) come(d time.Duration) (n int) {
+	for _, c := range w.Callers {
+		n += c.Loop + c.Streams + max(1, c.Burst) + int(c.Rate*min(d, c.For).Seconds())
+	}
+	return n
 }
 
 // lateMore is how many RPCs more whose short deadline was over they allow.

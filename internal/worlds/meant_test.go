@@ -120,6 +120,12 @@ var meant = []difference{
 		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, each time that it happens",
 	},
 	{
+		name:   "dialled sooner",
+		when:   func(w *World) bool { return w.endsAgain() > 0 && w.most() == 1 },
+		pause:  (*World).handshake,
+		reason: "a lost connection is dialled at once, and may be there when the server ends all it has again; that of a plain channel, which is dialled when the next RPC comes, may not be there yet, and lives on",
+	},
+	{
 		name: "flap",
 		when: func(w *World) bool { return w.happens(Flap) },
 		outage: func(w *World) time.Duration {
@@ -171,7 +177,13 @@ var meant = []difference{
 			}
 			return 1200*time.Millisecond + w.handshake()
 		},
-		reason: "a dial that is refused is followed by gRPC's backoff, about a second, and 1.6 times as long if it is refused again, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance",
+		lost: func(w *World, f, _ *figures) int {
+			if i := w.fails(); i >= 0 {
+				return min(f.failed[w.Servers[i].Fails], w.come(w.refusedFor()+w.handshake()+1200*time.Millisecond))
+			}
+			return 0
+		},
+		reason: "a dial that is refused is followed by gRPC's backoff, about a second, and 1.6 times as long if it is refused again, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance; all that waited meet that one, and if its server fails all RPCs they fail together",
 	},
 	{
 		name: "idle",
@@ -193,9 +205,9 @@ var meant = []difference{
 	},
 	{
 		name:   "which connection",
-		when:   (*World).loses,
+		when:   func(w *World) bool { return w.loses() || w.allowsNone() },
 		lost:   func(_ *World, _, plain *figures) int { return plain.each + 1 },
-		reason: "which connection a server ends with RPCs on it is chance: those of one are lost more, or less",
+		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less",
 	},
 	{
 		name: "short deadlines",
@@ -234,18 +246,23 @@ var meant = []difference{
 				return plain.slowest * time.Duration(n)
 			case w.limited():
 				return plain.slowest / 2
+			case plain.flying >= w.leastCap()-1 && w.most() == 1:
+				return w.calls()
 			case plain.flying >= w.leastCap()-1: // one may be left for the health checking
 				return 3 * plain.slowest
 			}
 			return 0
 		},
-		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a half; and RPCs are queued by the limits of that time, so where a server lowers one they wait there as much longer. Nor are RPCs in turn that wait for a connection of a server that takes fewer on each than wait: the unluckiest waits for some more",
+		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a half; and RPCs are queued by the limits of that time, so where a server lowers one they wait there as much longer. Nor are RPCs in turn that wait for a connection of a server that takes fewer on each than wait: the unluckiest waits for some more, and in a pool of one connection until fewer come: gRPC wakes them last come, first served",
 	},
 	{
 		name: "short lives",
 		when: func(w *World) bool { return w.livesShort() || w.endsUnproven() || w.endsWhileDialled() },
 		lost: func(w *World, f, plain *figures) int {
 			n := f.rpcs / 20
+			if w.livesLess(2 * w.roundTrip()) {
+				n = f.rpcs / 10
+			}
 			if w.endsWhileDialled() {
 				n = max(n, plain.failures()/3)
 			}
@@ -257,7 +274,7 @@ var meant = []difference{
 			return min(f.failed[codes.Unavailable], n)
 		},
 		slower: func(w *World, _ *figures) time.Duration { return 2 * w.credentials() },
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in ten",
 	},
 	{
 		name:   "leaked streams",
@@ -266,10 +283,16 @@ var meant = []difference{
 		reason: "streams that are never read keep their places: where as many as a server allows on a connection meet on one, which is chance, RPCs that are queued there wait until their deadlines",
 	},
 	{
-		name:   "dark",
-		when:   func(w *World) bool { return w.happens(Darken) },
-		lost:   func(w *World, _, plain *figures) int { return w.darkened() * plain.each },
+		name: "dark",
+		when: func(w *World) bool { return w.happens(Darken) },
+		lost: func(w *World, f, plain *figures) int {
+			n := plain.each
+			if w.has("round_robin") { // all that come in its turn
+				n = max(n, f.rpcs/max(1, f.most)+1)
+			}
+			return w.darkened() * n
+		},
 		slower: func(w *World, _ *figures) time.Duration { return w.Keepalive * 3 / 2 },
-		reason: "which connection goes dark, how many RPCs it has, and when it was used last, is chance; a ping finds it out after its time and its timeout",
+		reason: "which connection goes dark, how many RPCs it has, and when it was used last, is chance; a ping finds it out after its time and its timeout. A connection that is kept open may go dark where a plain channel has none at that time; the picker round_robin then gives it its share of all RPCs",
 	},
 }
