@@ -15,17 +15,17 @@ const longestHold = time.Second
 // is ever full.
 func (e *Endpoint) holdsPicks() bool {
 	limited := e.streamLimit.perConnection != NoLimit
-	return !e.removed && (limited && e.canGrow() || (limited || e.requests.proven) && e.roomIsComing())
+	return !e.removed && (limited && e.canGrow() || (limited || e.requests.limit > 0) && e.roomIsComing())
 }
 
 // roomIsComing reports whether all connections that are being made may soon be READY, and
-// there are any. A renewal brings no room, but where the old connection has none.
+// there are any. A renewal brings no room, but where the old connection has none, and that is sure.
 func (e *Endpoint) roomIsComing() (coming bool) {
 	if e.outage != nil {
 		return e.outageMayEnd()
 	}
 	for _, s := range e.subchannels {
-		if !s.Pending() || s.renewal() && s.openedFor != ReasonRequests {
+		if !s.Pending() || s.renewal() && !(s.openedFor == ReasonRequests && e.requests.proven) {
 			continue
 		}
 		if coming = true; e.clock.reached(s.dialled.Add(longestHold)) {

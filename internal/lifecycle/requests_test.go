@@ -145,7 +145,7 @@ func TestAConnectionThatCarriedAsManyIsRenewed(t *testing.T) {
 	s.want(Ready, 2)
 }
 
-// Guards: `!e.requests.proven` in checkRequestLimit, `e.requests.proven` in holdsPicks.
+// Guards: `!e.requests.proven` in checkRequestLimit, `e.requests.proven` in roomIsComing.
 func TestNoRPCIsHeldForALimitThatIsNotProven(t *testing.T) {
 	s, used := learned(t)
 	s.requests.proven = false
@@ -153,6 +153,27 @@ func TestNoRPCIsHeldForALimitThatIsNotProven(t *testing.T) {
 	s.settle()
 	require.False(t, s.did.Hold)
 	require.True(t, used.conn.requests.unawaited)
+}
+
+// Those of the connections that a server ended together come back one after the other: the first
+// would get all that waited.
+//
+// Guards: `e.requests.limit > 0` in holdsPicks.
+func TestRPCsAreHeldForALostConnectionWhereTheLimitMayBeTrue(t *testing.T) {
+	s := tell(t, "size=3")
+	s.connect()
+	s.pass(time.Minute)
+	for _, sub := range slices.Clone(s.subchannels) {
+		s.facts[sub].Answered = true
+		s.end(sub, End{Final: true, Took: 100})
+	}
+	s.settle()
+	s.rise(s.those(Connecting)[0])
+	s.settle()
+	require.False(t, s.requests.proven)
+	require.True(t, s.did.Hold)
+	s.connect()
+	require.False(t, s.did.Hold)
 }
 
 // Guards: `c.facts.GoAway` in checkRequestLimit.

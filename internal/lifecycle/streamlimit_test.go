@@ -199,7 +199,7 @@ func TestNoRPCIsHeldWhileASubchannelBacksOff(t *testing.T) {
 	require.True(t, s.did.Hold, "it is on its way")
 }
 
-// Guards: `s.renewal() && s.openedFor != ReasonRequests` in roomIsComing.
+// Guards: `s.renewal() && !(s.openedFor == ReasonRequests` in roomIsComing.
 func TestARenewalIsNoReasonToHoldRPCs(t *testing.T) {
 	s := tell(t, "size=2 maxLifetime=1h")
 	s.connect()
