@@ -3,6 +3,7 @@ package balancer
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -65,6 +66,7 @@ func (p *pool) connectedLocked(s *subchannel) {
 	}
 	changed := s.endpoint.signals.Changed
 	c.load.SetSubConn(int(s.ID()), sub.sc, &sub.addr)
+	c.load.SetFailures(s.endpoint.leastFailures())
 	c.load.SetSignals(s.endpoint.signals)
 	c.health = watchHealth(sub.sc, changed)
 	if t := c.transport; t != nil {
@@ -83,6 +85,23 @@ func (p *pool) connectedLocked(s *subchannel) {
 		})
 	}
 	s.conn = c
+}
+
+// leastFailures is what a new connection begins with. Where all fail alike it would else get all RPCs,
+// until as many have failed there.
+func (e *endpoint) leastFailures() uint64 {
+	least := uint64(math.MaxUint64)
+	for _, s := range e.subchannels {
+		if s.conn != nil && s.Phase() == lifecycle.Ready {
+			if least = min(least, s.conn.load.Failures()); least == 0 {
+				return 0
+			}
+		}
+	}
+	if least == math.MaxUint64 {
+		return 0
+	}
+	return least
 }
 
 // lostLocked takes the end of a connection or an attempt. transport may be nil.

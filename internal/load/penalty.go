@@ -15,11 +15,7 @@ func isTrouble(code codes.Code) bool {
 // Cost is what least_in_flight compares: the RPCs in flight, and for a while
 // those that failed.
 func (l *Load) Cost() uint64 {
-	n := l.word.Load() & inFlightMask
-	if p := l.penalty.Load(); p != 0 {
-		n += l.failures(p)
-	}
-	return n
+	return l.word.Load()&inFlightMask + l.Failures()
 }
 
 // failures reads the clock, which only a connection with failures has to pay.
@@ -50,17 +46,32 @@ func (l *Load) penalize() {
 	}
 }
 
+// Failures returns how many RPCs that failed count for the Cost.
+func (l *Load) Failures() uint64 {
+	if p := l.penalty.Load(); p != 0 {
+		return l.failures(p)
+	}
+	return 0
+}
+
+// SetFailures makes so many count on a new connection, fewer than 2³².
+func (l *Load) SetFailures(n uint64) {
+	if n > 0 {
+		l.penalty.Store(uint64(unixSecond())<<32 | n)
+	}
+}
+
 // Failed returns how many RPCs the server failed, modulo 2³².
 func (l *Load) Failed() uint32 { return l.failed.Load() }
 
 // FailedInARow returns how many RPCs the server failed, one after the other, as far as they still
 // count for the Cost.
 func (l *Load) FailedInARow() uint64 {
-	n, p := uint64(l.failedInARow.Load()), l.penalty.Load()
-	if n == 0 || p == 0 { // no clock to read
+	n := uint64(l.failedInARow.Load())
+	if n == 0 { // no clock to read
 		return 0
 	}
-	return min(n, l.failures(p))
+	return min(n, l.Failures())
 }
 
 // answered says that the server answered an RPC, and did not fail it.

@@ -1,0 +1,35 @@
+package balancer
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/balancer"
+)
+
+type healthySubConn struct{ silentSubConn }
+
+func (healthySubConn) RegisterHealthListener(func(balancer.SubConnState)) {}
+
+// Where all RPCs fail alike, whatever the server, a new connection without failures would be the least
+// loaded of all until as many have failed on it.
+//
+// Guards: `c.load.SetFailures(s.endpoint.leastFailures())` in connectedLocked.
+func TestANewConnectionBeginsWithTheLeastFailuresOfItsSiblings(t *testing.T) {
+	r := restart(t)
+	for i, failures := range []uint64{1000, 600} {
+		r.connect(r.subs[i], start)
+		r.subs[i].conn.load.SetFailures(failures)
+	}
+	begins := func(s *subchannel) uint64 {
+		r.connect(s, start)
+		s.conn.subConn.sc = healthySubConn{}
+		s.conn = nil
+		r.p.connectedLocked(s)
+		return s.conn.load.Failures()
+	}
+	require.NotZero(t, begins(r.subs[2]))
+	require.LessOrEqual(t, r.subs[2].conn.load.Failures(), r.subs[1].conn.load.Failures())
+	r.connect(r.subs[1], start) // anew
+	require.Zero(t, begins(r.subs[2]))
+}
