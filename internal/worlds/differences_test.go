@@ -203,6 +203,26 @@ func (w *World) endsAgain() (n int) {
 	return n
 }
 
+// flapFor is how long servers accept and close connections, in all.
+func (w *World) flapFor() (d time.Duration) {
+	for _, e := range w.Events {
+		if e.What == Flap {
+			d += e.For
+		}
+	}
+	return d
+}
+
+// breaks is how many events break off connections.
+func (w *World) breaks() (n int) {
+	for _, e := range w.Events {
+		if e.ends() && e.What != RefuseStream && e.Ending.losesRPCs() {
+			n++
+		}
+	}
+	return n
+}
+
 // rounds is how often connections are ended, all of them or some, if the pool has them in turn.
 func (w *World) rounds(f *figures) int {
 	n := w.ends()
@@ -242,16 +262,10 @@ func (w *World) waitedJustBefore(at time.Duration) bool {
 	return slices.ContainsFunc(w.Events, func(e Event) bool { return e.ends() && e.At <= at && at-e.At < d+e.For })
 }
 
-// allowsNone reports whether a server allows no streams any more.
-func (w *World) allowsNone() bool {
+// anyAllowsNone reports whether some server allows no streams any more.
+func (w *World) anyAllowsNone() bool {
 	for i := range w.Servers {
-		last, at := -1, time.Duration(-1)
-		for _, e := range w.Events {
-			if e.What == SetLimit && (e.Server < 0 || e.Server == i) && e.At >= at {
-				last, at = e.Limit, e.At
-			}
-		}
-		if last == 0 {
+		if w.allowsNone(i) {
 			return true
 		}
 	}

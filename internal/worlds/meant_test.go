@@ -74,7 +74,10 @@ var meant = []difference{
 			}
 			return n * len(w.Servers)
 		},
-		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that",
+		lost: func(w *World, f, plain *figures) int {
+			return min(f.failed[codes.Unavailable], w.breaks()*plain.flying)
+		},
+		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. And a server may break off connections where plain channels have none yet",
 	},
 	{
 		name: "flow on",
@@ -117,7 +120,8 @@ var meant = []difference{
 		name:   "first there",
 		when:   func(w *World) bool { return w.endsAgain() > 0 },
 		lost:   func(w *World, _, plain *figures) int { return w.endsAgain() * plain.flying },
-		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, each time that it happens",
+		slower: func(w *World, _ *figures) time.Duration { return time.Duration(min(2, w.endsAgain())) * w.handshake() },
+		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, or wait once more, each time that it happens",
 	},
 	{
 		name:   "dialled sooner",
@@ -128,6 +132,9 @@ var meant = []difference{
 	{
 		name: "flap",
 		when: func(w *World) bool { return w.happens(Flap) },
+		dials: func(w *World, _, _ *figures) int {
+			return int(w.flapFor() / (2 * max(w.handshake(), 10*time.Millisecond)))
+		},
 		outage: func(w *World) time.Duration {
 			d := w.handshake() + 1200*time.Millisecond
 			if w.Health {
@@ -149,8 +156,10 @@ var meant = []difference{
 		reason: "of a server that ends connections sooner than one can be dialled, or just then, few are there at any time; each is followed by one attempt at a time, as after a flap, and RPCs wait for it",
 	},
 	{
-		name:  "held for a dial",
-		when:  func(w *World) bool { return w.limited() },
+		name: "held for a dial",
+		when: func(w *World) bool {
+			return w.limited() || w.leastCap() > 0 && w.handshake() >= time.Second
+		},
 		pause: func(w *World) time.Duration { return min(w.handshake(), time.Second) },
 		slower: func(w *World, plain *figures) time.Duration {
 			if w.handshake() < time.Second {
@@ -162,9 +171,9 @@ var meant = []difference{
 			if w.handshake() < time.Second {
 				return 0
 			}
-			return min(f.failed[codes.DeadlineExceeded], plain.flying)
+			return min(f.failed[codes.DeadlineExceeded]+f.failed[codes.Unavailable], plain.flying)
 		},
-		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; where dials take longer than that, those RPCs are queued in the first connection that comes, and some may meet their deadlines there",
+		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; where dials take longer than that, those RPCs are queued in the first connection that comes, and some may meet their deadlines there, or be refused again where the server takes fewer",
 	},
 	{
 		name: "one backoff",
@@ -205,7 +214,7 @@ var meant = []difference{
 	},
 	{
 		name:   "which connection",
-		when:   func(w *World) bool { return w.loses() || w.allowsNone() },
+		when:   func(w *World) bool { return w.loses() || w.anyAllowsNone() },
 		lost:   func(_ *World, _, plain *figures) int { return plain.each + 1 },
 		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less",
 	},
@@ -261,7 +270,7 @@ var meant = []difference{
 		lost: func(w *World, f, plain *figures) int {
 			n := f.rpcs / 20
 			if w.livesLess(2 * w.roundTrip()) {
-				n = f.rpcs / 10
+				n = f.rpcs / 5
 			}
 			if w.endsWhileDialled() {
 				n = max(n, plain.failures()/3)
@@ -274,7 +283,7 @@ var meant = []difference{
 			return min(f.failed[codes.Unavailable], n)
 		},
 		slower: func(w *World, _ *figures) time.Duration { return 2 * w.credentials() },
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in ten",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five",
 	},
 	{
 		name:   "leaked streams",

@@ -247,6 +247,18 @@ func failingAtTheLimit() []namedWorld {
 			Servers: []Server{{Cap: 6}}, Latency: 5 * ms, Dial: 10 * ms, Warm: 3 * sec / 2, Setting: size(4),
 			Callers: []Callers{{For: 1070 * ms, Loop: 40, Pause: 80 * ms, Takes: 5 * ms, Wait: true}},
 		}},
+		{"a server takes 24 RPCs on each of four connections, and the dials in their place end one after the other", World{
+			Servers: []Server{{Cap: 24}}, Latency: 5 * ms, Dial: 900 * ms, Warm: 2320 * ms, Setting: size(4),
+			Callers: []Callers{{For: 1628 * ms, Loop: 40, Pause: 129 * ms, Takes: ms}},
+		}},
+		{"all RPCs fail alike, and one connection of four is ended each 241 ms", World{
+			Servers: []Server{{}}, Latency: 5 * ms, Warm: 3 * sec, Setting: size(4),
+			Callers: []Callers{{For: 1900 * ms, Loop: 31, Pause: 19 * ms, Takes: 100 * ms, SlowOneIn: 1, Creds: 11 * ms, CodeOneIn: 1, Code: codes.Unavailable}},
+			Events: []Event{
+				{At: 436 * ms, What: SetLimit, Limit: 5}, {At: 904 * ms, What: RefuseStream},
+				{At: 1145 * ms, What: RefuseStream}, {At: 1386 * ms, What: RefuseStream}, {At: 1627 * ms, What: RefuseStream},
+			},
+		}},
 	}
 }
 

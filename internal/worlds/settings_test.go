@@ -72,22 +72,32 @@ func (w *World) closed() bool {
 // endsWithoutStreams reports whether every server allows none in the end, and so none to ask for health.
 func (w *World) endsWithoutStreams() bool {
 	for i := range w.Servers {
-		last := Event{Limit: 1} // that sets its limit
-		for _, e := range w.Events {
-			if e.What == SetLimit && (e.Server < 0 || e.Server == i) && e.At >= last.At {
-				last = e
-			}
-		}
-		if last.Limit != 0 {
+		if !w.allowsNone(i) {
 			return false
 		}
 	}
 	return true
 }
 
-// hopeless reports whether all servers fail all RPCs: how soon they do matters to none.
+// allowsNone reports whether a server allows no streams any more.
+func (w *World) allowsNone(i int) bool {
+	last := Event{Limit: 1} // that sets its limit
+	for _, e := range w.Events {
+		if e.What == SetLimit && (e.Server < 0 || e.Server == i) && e.At >= last.At {
+			last = e
+		}
+	}
+	return last.Limit == 0
+}
+
+// hopeless reports whether all servers fail all RPCs, or allow none: how soon they do matters to none.
 func (w *World) hopeless() bool {
-	return w.Health && w.endsWithoutStreams() || !slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Fails == codes.OK })
+	for i, s := range w.Servers {
+		if s.Fails == codes.OK && (w.fails() < 0 || !w.allowsNone(i)) {
+			return w.Health && w.endsWithoutStreams()
+		}
+	}
+	return true
 }
 
 // allTrouble reports whether the application answers all RPCs that the servers do not fail as a server
