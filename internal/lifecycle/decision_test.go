@@ -52,7 +52,7 @@ func TestWhatAnEndpointDecidesItSaysInWords(t *testing.T) {
 
 	s.SetSettings(parseSettings(t, s.settings, "size=1"), s.now)
 	s.settle()
-	require.Equal(t, "shrank 2→1: maxSize 1", s.words()[0])
+	require.Equal(t, "shrank 3→1: maxSize 1", s.words()[0])
 	s.held = 0
 	s.SetSettings(parseSettings(t, s.settings, "minSize=0"), s.now)
 	for range 18 {

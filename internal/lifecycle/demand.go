@@ -55,7 +55,7 @@ func (w *window) peak() int { return slices.Max(w.peaks[:]) }
 // Sample takes what the connections were observed to carry as the demand. waiting is how
 // many RPCs wait outside for one of them.
 func (e *Endpoint) Sample(waiting int, now time.Time) {
-	e.learnStreamLimit()
+	e.learnStreamLimit(now)
 	d := waiting
 	for s := range e.inService() {
 		d += s.conn.facts.InFlight

@@ -20,12 +20,14 @@ type streamLimit struct {
 
 // learnStreamLimit takes the limit for sizing from what the connections were allowed: the
 // smallest of all, except connections whose present limit is 0. A limit that the server lowers
-// counts as before, for that is no reason to send it more connections.
-func (e *Endpoint) learnStreamLimit() {
+// counts as before, for that is no reason to send it more connections. A connection that is young
+// and has stated none says nothing: a proxy may state the server's limit late, and the endpoint would
+// shrink until then.
+func (e *Endpoint) learnStreamLimit(now time.Time) {
 	least, connected := NoLimit, false
 	e.streamLimit.allZero = true
 	for s := range e.inService() {
-		connected = true
+		connected = connected || s.conn.limit >= 0 || now.Sub(s.conn.since) >= ProvenAfter
 		if s.StreamLimit() > 0 {
 			e.streamLimit.allZero = false
 			if s.conn.limit >= 0 {

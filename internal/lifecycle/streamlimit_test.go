@@ -65,6 +65,26 @@ func TestALimitThatIsStatedLateIsTheServers(t *testing.T) {
 	require.Equal(t, 10, s.streamLimit.perConnection)
 }
 
+// The dials that were under way would be given up, and made again as soon as the limit is stated.
+//
+// Guards: `now.Sub(s.conn.since) >= ProvenAfter` in learnStreamLimit.
+func TestAnEndpointDoesNotShrinkForALimitThatIsNotStatedYet(t *testing.T) {
+	s := tell(t, "minSize=1")
+	s.connect()
+	s.allow(s.subchannels[0], 10)
+	s.held = 30
+	s.settle()
+	require.Equal(t, 4, s.Size())
+	s.lose(s.subchannels[0])
+	s.settle()
+	s.rise(s.those(Connecting)[0])
+	s.settle()
+	require.Equal(t, 4, s.Size())
+	s.pass(ProvenAfter)
+	require.Equal(t, NoLimit, s.streamLimit.perConnection, "the server has none any more")
+	require.Equal(t, 1, s.Size())
+}
+
 // Or the endpoint would shrink just when the server is overloaded, or grow for what more
 // connections would not carry.
 //
