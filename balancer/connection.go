@@ -109,7 +109,7 @@ func (p *pool) lostLocked(s *subchannel, address int, transport *h2conn.Conn, no
 	cause := flapError(transport)
 	end := lifecycle.End{Cause: cause.Error()}
 	if c := s.conn; c != nil {
-		end.InFlight, end.Answered = c.load.InFlight(), c.load.Answered()
+		end.InFlight, end.Answered = c.load.InFlight(), c.load.Answered() || c.health.answered(transport)
 		if g := goAwayOf(transport); g != nil {
 			end.GoAway = g.String()
 			end.NoError = g.Code == 0
@@ -185,13 +185,20 @@ func (h *health) err() error {
 
 var errEjected = errors.New("the parent policy takes the connection for unhealthy")
 
-// took returns how many RPCs the server takes by a GOAWAY. The stream of the health checking
-// is among those that it means.
-func (h *health) took(g h2conn.GoAway) int {
+// took returns how many RPCs the server takes by a GOAWAY.
+func (h *health) took(g h2conn.GoAway) int { return h.rpcs(g.Streams()) }
+
+// answered reports whether the server answered an RPC on a connection that has ended. RPCs may tell so
+// only later: the answer and the end come together, and gRPC hands them to different goroutines. conn may
+// be nil.
+func (h *health) answered(conn *h2conn.Conn) bool { return conn != nil && h.rpcs(conn.Answered()) > 0 }
+
+// rpcs returns how many of the first streams are RPCs: the first of all may be the health checking.
+func (h *health) rpcs(streams int) int {
 	if h.watched.Load() {
-		return g.Streams() - 1
+		return streams - 1
 	}
-	return g.Streams()
+	return streams
 }
 
 // unanswered is for how long a connection has answered nothing: since the first of its RPCs

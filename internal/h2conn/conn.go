@@ -1,5 +1,6 @@
 // Package h2conn tells a balancer what only the connection knows: the server's stream limit,
-// its GOAWAYs, how many bytes have come, and whether it is closed; and closes it by force.
+// its GOAWAYs, what it answered, how many bytes have come, and whether it is closed; and closes it by
+// force.
 // gRPC has no interface for this; a net.Conn that follows the frames that are read does.
 package h2conn
 
@@ -43,6 +44,7 @@ type Conn struct {
 
 	limit      atomic.Uint32 // unstated until the server has stated one
 	received   atomic.Uint64
+	answered   atomic.Uint32
 	goAway     atomic.Pointer[GoAway] // the last one
 	onGoAway   atomic.Pointer[func(GoAway)]
 	closed     atomic.Bool
@@ -68,6 +70,11 @@ func (c *Conn) Limit() (streams int, stated bool) {
 
 // Received returns how many bytes have been read.
 func (c *Conn) Received() uint64 { return c.received.Load() }
+
+// Answered returns how many of the client's streams there are, which have odd numbers, up to the last one
+// that the server answered. Of answers that come with the end of the connection it tells before gRPC
+// tells their RPCs.
+func (c *Conn) Answered() int { return int((c.answered.Load() + 1) / 2) }
 
 // OnGoAway makes f be called with each GOAWAY that comes: before gRPC knows of it, and by
 // its reader, so it must not block.
@@ -140,6 +147,9 @@ func (c *Conn) observe(p []byte) {
 	}
 	c.received.Store(c.received.Load() + uint64(len(p))) // only the reader writes
 	found := c.frames.follow(p)
+	if n := c.frames.answered; n != c.answered.Load() {
+		c.answered.Store(n)
+	}
 	if found.limited && c.limit.Swap(min(found.limit, NoLimit)) != min(found.limit, NoLimit) {
 		c.changed()
 	}

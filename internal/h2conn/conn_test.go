@@ -134,6 +134,36 @@ func TestEachGoAwayIsTold(t *testing.T) {
 	}
 }
 
+// Guards: `f.answered = max(f.answered` in frames.begin.
+func TestWhatTheServerAnsweredIsKnownFromItsHEADERS(t *testing.T) {
+	headers := func(stream byte) []byte {
+		h := frame(1, 4, 0x88)
+		h[8] = stream
+		return h
+	}
+	for _, tt := range []struct {
+		name     string
+		sent     []byte
+		answered int
+	}{
+		{"nothing", nil, 0},
+		{"SETTINGS", frame(4, 0, setting(3, 9)...), 0},
+		{"the first stream", headers(1), 1},
+		{"streams out of order", join(headers(5), headers(1)), 3},
+		{"DATA that looks like HEADERS", frame(0, 0, headers(7)...), 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for piece := 1; piece <= len(tt.sent)+1; piece++ {
+				c := newConn(nil, nil, func() {})
+				for rest := tt.sent; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
+					c.observe(rest[:min(piece, len(rest))])
+				}
+				require.Equal(t, tt.answered, c.Answered(), "in pieces of %d", piece)
+			}
+		})
+	}
+}
+
 func TestAGoAwayInWords(t *testing.T) {
 	for want, g := range map[string]GoAway{
 		"GOAWAY, code: NO_ERROR": {Last: 7},

@@ -7,6 +7,7 @@ const (
 	headerSize           = 9
 	settingSize          = 6
 	goAwaySize           = 8 // without the debug data
+	headersFrame         = 1
 	settingsFrame        = 4
 	goAwayFrame          = 7
 	ackFlag              = 1
@@ -23,6 +24,8 @@ type frames struct {
 	unit int    // bytes of what is read of the payload at a time; 0 if it does not matter
 
 	goAway *GoAway // the present frame, once its fixed part has come; nil in a frame that is none
+
+	answered uint32 // the highest stream of which HEADERS have begun to come; 0 is none
 }
 
 // maxDebug bounds what is kept of a GOAWAY's debug data, in bytes.
@@ -96,6 +99,8 @@ func (f *frames) begin() {
 	f.have, f.unit = 0, 0
 	f.left = uint32(h[0])<<16 | uint32(h[1])<<8 | uint32(h[2])
 	switch {
+	case h[3] == headersFrame:
+		f.answered = max(f.answered, binary.BigEndian.Uint32(h[5:]))
 	case h[3] == settingsFrame && h[4]&ackFlag == 0:
 		f.unit = settingSize
 	case h[3] == goAwayFrame:
