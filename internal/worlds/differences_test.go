@@ -203,6 +203,18 @@ func (w *World) endsAgain() (n int) {
 	return n
 }
 
+// closesSilent reports whether a server closes silent connections without a GOAWAY.
+func (w *World) closesSilent() bool {
+	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Idle > 0 && s.Ending.losesRPCs() })
+}
+
+// drifts reports whether all connections may come to be of the server that fails all RPCs, for another
+// one ends them.
+func (w *World) drifts() bool {
+	i := w.fails()
+	return i >= 0 && !w.Apart && w.shortest() > 0 && w.Servers[i].Age == 0 && w.Servers[i].Idle == 0
+}
+
 // flapFor is how long servers accept and close connections, in all.
 func (w *World) flapFor() (d time.Duration) {
 	for _, e := range w.Events {

@@ -59,7 +59,7 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	}
 	leaks := slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.Leaked > 0 }) && w.limited()
 	fewer := func(p figures) bool { return w.held(f)+1 < scaled(&p, w.held(&p)) }
-	lost := w.hopeless() || leaks || slices.ContainsFunc(plain, fewer) // what waits here
+	lost := w.hopeless() || leaks || w.anyAllowsNone() || slices.ContainsFunc(plain, fewer) // what waits here
 	slowest := func(a, b figures) int { return cmp.Compare(a.slowest, b.slowest) }
 	if d, k := f.slowest, slices.MaxFunc(plain, slowest).slowest; !lost && d > k+m.slowest {
 		say("slowest: %v, plain %v, margin %v", d, k, m.slowest)
@@ -90,7 +90,7 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 	// Callers on a connection that is dark wait for a ping: how many, and from when on, is chance.
 	alike := w.anyPause() == 0 && w.few() == 0 && !w.refuses(f) &&
 		!w.happens(Darken) && !w.livesShort()
-	if n := f.good(); w.closed() && alike && w.outage() == 0 && !w.meetsAnother(f) && least >= sensible && n < least*4/5 {
+	if n := f.good(); w.closed() && alike && w.outage() == 0 && !w.meetsAnother(f) && !w.drifts() && least >= sensible && n < least*4/5 {
 		say("throughput: %d RPCs in all, plain %d", n, least)
 	}
 	// Callers that all call at once make dips of their own, in which none waits.

@@ -75,9 +75,17 @@ var meant = []difference{
 			return n * len(w.Servers)
 		},
 		lost: func(w *World, f, plain *figures) int {
-			return min(f.failed[codes.Unavailable], w.breaks()*plain.flying)
+			n := w.breaks()
+			if w.closesSilent() {
+				n++
+			}
+			n = min(f.failed[codes.Unavailable], n*plain.flying)
+			if i := w.fails(); w.drifts() {
+				n += min(f.shares[i], f.failed[w.Servers[i].Fails])
+			}
+			return n
 		},
-		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. And a server may break off connections where plain channels have none yet",
+		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. And a server may break off connections where plain channels have none yet. Where a server ends connections, and another one behind the same address ends none but fails all RPCs, all may come to be of that one",
 	},
 	{
 		name: "flow on",
@@ -87,7 +95,7 @@ var meant = []difference{
 		lost: func(w *World, f, plain *figures) int {
 			switch {
 			case w.few() > 0:
-				return min(f.made, plain.made) * min(f.each, plain.each)
+				return min(f.made, plain.made*max(f.rpcs, plain.rpcs)/max(1, plain.rpcs)) * min(f.each, plain.each)
 			case w.endsUnproven() && w.happens(Darken):
 				return f.rpcs
 			}
@@ -181,10 +189,11 @@ var meant = []difference{
 			return w.happens(Refuse) || w.happens(Hang) || slices.ContainsFunc(w.Events, func(e Event) bool { return e.What == Restart && e.For > 0 })
 		},
 		outage: func(w *World) time.Duration {
-			if w.refusedFor() > time.Second {
-				return 1920*time.Millisecond + w.handshake() // the second backoff
+			longest := 1200 * time.Millisecond // the first backoff
+			for refused := longest; refused < w.refusedFor() && longest < 5*time.Second; refused += longest {
+				longest = longest * 8 / 5
 			}
-			return 1200*time.Millisecond + w.handshake()
+			return longest + w.handshake()
 		},
 		lost: func(w *World, f, _ *figures) int {
 			if i := w.fails(); i >= 0 {
@@ -205,6 +214,12 @@ var meant = []difference{
 			return d
 		},
 		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then; and at a stream limit those that came meanwhile wait for one more dial",
+	},
+	{
+		name:   "growth",
+		when:   func(w *World) bool { least, most := w.sizes(); return least < most && w.limited() },
+		pause:  (*World).young,
+		reason: "an elastic pool makes connections when they are needed: what a server does to young ones RPCs meet then, and not before the callers begin",
 	},
 	{
 		name:   "answers",

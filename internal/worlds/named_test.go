@@ -251,6 +251,16 @@ func failingAtTheLimit() []namedWorld {
 			Servers: []Server{{Cap: 24}}, Latency: 5 * ms, Dial: 900 * ms, Warm: 2320 * ms, Setting: size(4),
 			Callers: []Callers{{For: 1628 * ms, Loop: 40, Pause: 129 * ms, Takes: ms}},
 		}},
+		{"a limit that is stated after the first RPC, and connections that end after 80", World{
+			Servers: []Server{{Limit: Limit{Streams: 10, Late: true}, Few: 80}}, Latency: ms, Dial: 400 * ms, Warm: 1104 * ms, Setting: `{}`,
+			Callers: []Callers{{For: 966 * ms, Loop: 34, Pause: 64 * ms, Takes: ms}},
+			Own:     Own{Dials: 14},
+		}},
+		{"a server answers 18 RPCs, and closes the connection with the last answer", World{
+			Servers: []Server{{Idle: 64 * ms, Ending: TwoStep, Few: 18}}, Latency: 5 * ms, Dial: 400 * ms, Warm: 820 * ms, Setting: size(8),
+			Callers: []Callers{{For: 2078 * ms, Rate: 240, Burst: 18, SlowOneIn: 1, Creds: 41 * ms}},
+			Own:     Own{Failures: 260},
+		}},
 		{"all RPCs fail alike, and one connection of four is ended each 241 ms", World{
 			Servers: []Server{{}}, Latency: 5 * ms, Warm: 3 * sec, Setting: size(4),
 			Callers: []Callers{{For: 1900 * ms, Loop: 31, Pause: 19 * ms, Takes: 100 * ms, SlowOneIn: 1, Creds: 11 * ms, CodeOneIn: 1, Code: codes.Unavailable}},
