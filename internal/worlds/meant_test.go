@@ -189,9 +189,10 @@ var meant = []difference{
 			return w.happens(Refuse) || w.happens(Hang) || slices.ContainsFunc(w.Events, func(e Event) bool { return e.What == Restart && e.For > 0 })
 		},
 		outage: func(w *World) time.Duration {
-			longest := 1200 * time.Millisecond // the first backoff
-			for refused := longest; refused < w.refusedFor() && longest < 5*time.Second; refused += longest {
+			longest, refused := 1200*time.Millisecond, 800*time.Millisecond // the first backoff, ± 20 %
+			for refused < w.refusedFor() && longest < 5*time.Second {
 				longest = longest * 8 / 5
+				refused += longest * 2 / 3
 			}
 			return longest + w.handshake()
 		},
