@@ -66,7 +66,7 @@ func (p *pool) connectedLocked(s *subchannel) {
 	}
 	changed := s.endpoint.signals.Changed
 	c.load.SetSubConn(int(s.ID()), sub.sc, &sub.addr)
-	c.load.SetFailures(s.endpoint.leastFailures())
+	c.load.BeginWithFailures(s.endpoint.leastFailures())
 	c.load.SetSignals(s.endpoint.signals)
 	c.health = watchHealth(sub.sc, changed)
 	if t := c.transport; t != nil {
@@ -88,17 +88,19 @@ func (p *pool) connectedLocked(s *subchannel) {
 }
 
 // leastFailures is what a new connection begins with. Where all fail alike it would else get all RPCs,
-// until as many have failed there.
+// until as many have failed there. One alone may fail by itself, and what takes no RPC says nothing.
 func (e *endpoint) leastFailures() uint64 {
-	least := uint64(math.MaxUint64)
+	least, siblings := uint64(math.MaxUint64), 0
 	for _, s := range e.subchannels {
-		if s.conn != nil && s.Phase() == lifecycle.Ready {
-			if least = min(least, s.conn.load.Failures()); least == 0 {
-				return 0
-			}
+		if s.conn == nil || s.Phase() != lifecycle.Ready || s.conn.load.Blocked() {
+			continue
+		}
+		siblings++
+		if least = min(least, s.conn.load.Failures()); least == 0 {
+			return 0
 		}
 	}
-	if least == math.MaxUint64 {
+	if siblings < 2 {
 		return 0
 	}
 	return least
@@ -109,7 +111,7 @@ func (p *pool) lostLocked(s *subchannel, address int, transport *h2conn.Conn, no
 	cause := flapError(transport)
 	end := lifecycle.End{Cause: cause.Error()}
 	if c := s.conn; c != nil {
-		end.InFlight, end.Answered = c.load.InFlight(), c.load.Answered() || c.health.answered(transport)
+		end.InFlight, end.Answered = c.load.InFlight(), c.load.Answered() || c.load.Starts() > 0 && c.health.answered(transport)
 		if g := goAwayOf(transport); g != nil {
 			end.GoAway = g.String()
 			end.NoError = g.Code == 0
@@ -191,7 +193,9 @@ func (h *health) took(g h2conn.GoAway) int { return h.rpcs(g.Streams()) }
 // answered reports whether the server answered an RPC on a connection that has ended. RPCs may tell so
 // only later: the answer and the end come together, and gRPC hands them to different goroutines. conn may
 // be nil.
-func (h *health) answered(conn *h2conn.Conn) bool { return conn != nil && h.rpcs(conn.Answered()) > 0 }
+func (h *health) answered(conn *h2conn.Conn) bool {
+	return conn != nil && h.rpcs(conn.AnsweredUpTo()) > 0
+}
 
 // rpcs returns how many of the first streams are RPCs: the first of all may be the health checking.
 func (h *health) rpcs(streams int) int {

@@ -14,12 +14,12 @@ func (healthySubConn) RegisterHealthListener(func(balancer.SubConnState)) {}
 // Where all RPCs fail alike, whatever the server, a new connection without failures would be the least
 // loaded of all until as many have failed on it.
 //
-// Guards: `c.load.SetFailures(s.endpoint.leastFailures())` in connectedLocked.
+// Guards: `siblings < 2` and `s.conn.load.Blocked()` in leastFailures, `c.load.BeginWithFailures(s.endpoint.leastFailures())` in connectedLocked.
 func TestANewConnectionBeginsWithTheLeastFailuresOfItsSiblings(t *testing.T) {
 	r := restart(t)
 	for i, failures := range []uint64{1000, 600} {
 		r.connect(r.subs[i], start)
-		r.subs[i].conn.load.SetFailures(failures)
+		r.subs[i].conn.load.BeginWithFailures(failures)
 	}
 	begins := func(s *subchannel) uint64 {
 		r.connect(s, start)
@@ -30,6 +30,8 @@ func TestANewConnectionBeginsWithTheLeastFailuresOfItsSiblings(t *testing.T) {
 	}
 	require.NotZero(t, begins(r.subs[2]))
 	require.LessOrEqual(t, r.subs[2].conn.load.Failures(), r.subs[1].conn.load.Failures())
+	r.subs[1].conn.load.SetLimit(0)
+	require.Zero(t, begins(r.subs[2]), "one may fail by itself, and one that takes no RPC says nothing")
 	r.connect(r.subs[1], start) // anew
 	require.Zero(t, begins(r.subs[2]))
 }

@@ -13,15 +13,19 @@ func (p *pool) reserve(start int) *load.Load {
 	cost := p.leastCost()
 	may := func(c *load.Load) bool { return c.HasRoom() && !shuns(c, cost) }
 	for range p.all { // a racing pick may have been sooner
-		c := leastOf(p.conns, start, may)
-		if c == nil {
-			c = leastOf(p.all[len(p.conns):], start, may)
-		}
-		if c == nil || c.Reserve() {
+		if c := p.least(start, may); c == nil || c.Reserve() {
 			return c
 		}
 	}
 	return nil
+}
+
+// least is leastOf the suspects only if no other connection may be taken.
+func (p *pool) least(start int, may func(*load.Load) bool) *load.Load {
+	if c := leastOf(p.conns, start, may); c != nil {
+		return c
+	}
+	return leastOf(p.all[len(p.conns):], start, may)
 }
 
 // leastOf returns the connection with the least cost of those that may be taken: of equal ones the
@@ -55,7 +59,7 @@ func (p *pool) reserveAny() *load.Load {
 // none.
 func (p *pool) reserveStream() *load.Load {
 	for range p.all { // a racing pick may have been sooner
-		if c := leastOf(p.all, 0, (*load.Load).HasStreamOnly); c == nil || c.ReserveQueued() {
+		if c := p.least(0, (*load.Load).HasStreamOnly); c == nil || c.ReserveQueued() {
 			return c
 		}
 	}

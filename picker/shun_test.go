@@ -150,6 +150,21 @@ func TestAnRPCIsNotRefusedForARequestLimitThatMayBeNone(t *testing.T) {
 	require.Error(t, err, "it is full")
 }
 
+// Guards: `p.least(0` in reserveStream.
+func TestPastARequestLimitASuspectIsTakenLast(t *testing.T) {
+	p := full(2, 100)
+	for i := range 2 {
+		p.load(i).SetRequestLimit(100)
+		p.load(i).AwaitNoEnd()
+		p.load(i).Done(ended)
+	}
+	p.load(1).Done(ended)
+	p.Suspects, p.Conns = p.Conns[1:], p.Conns[:1]
+	p.MaxQueued = 0
+	id, _ := pick(t, p.build(picker.LeastInFlight))
+	require.Zero(t, id)
+}
+
 // Guards: leastOf in reserveStream.
 func TestPastARequestLimitTheLeastLoadedConnectionIsTaken(t *testing.T) {
 	p := full(2, 100)

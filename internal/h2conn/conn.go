@@ -71,10 +71,10 @@ func (c *Conn) Limit() (streams int, stated bool) {
 // Received returns how many bytes have been read.
 func (c *Conn) Received() uint64 { return c.received.Load() }
 
-// Answered returns how many of the client's streams there are, which have odd numbers, up to the last one
-// that the server answered. Of answers that come with the end of the connection it tells before gRPC
-// tells their RPCs.
-func (c *Conn) Answered() int { return int((c.answered.Load() + 1) / 2) }
+// AnsweredUpTo returns how many of the client's streams there are, which have odd numbers, up to the last
+// one that the server answered. Of answers that come with the end of the connection it tells before
+// gRPC tells their RPCs.
+func (c *Conn) AnsweredUpTo() int { return int((c.answered.Load() + 1) / 2) }
 
 // OnGoAway makes f be called with each GOAWAY that comes: before gRPC knows of it, and by
 // its reader, so it must not block.

@@ -136,9 +136,9 @@ func TestEachGoAwayIsTold(t *testing.T) {
 
 // Guards: `f.answered = max(f.answered` in frames.begin.
 func TestWhatTheServerAnsweredIsKnownFromItsHEADERS(t *testing.T) {
-	headers := func(stream byte) []byte {
+	headers := func(stream uint32) []byte {
 		h := frame(1, 4, 0x88)
-		h[8] = stream
+		binary.BigEndian.PutUint32(h[5:], stream)
 		return h
 	}
 	for _, tt := range []struct {
@@ -149,6 +149,7 @@ func TestWhatTheServerAnsweredIsKnownFromItsHEADERS(t *testing.T) {
 		{"nothing", nil, 0},
 		{"SETTINGS", frame(4, 0, setting(3, 9)...), 0},
 		{"the first stream", headers(1), 1},
+		{"with the reserved bit", headers(1<<31 | 3), 2},
 		{"streams out of order", join(headers(5), headers(1)), 3},
 		{"DATA that looks like HEADERS", frame(0, 0, headers(7)...), 0},
 	} {
@@ -158,7 +159,7 @@ func TestWhatTheServerAnsweredIsKnownFromItsHEADERS(t *testing.T) {
 				for rest := tt.sent; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
 					c.observe(rest[:min(piece, len(rest))])
 				}
-				require.Equal(t, tt.answered, c.Answered(), "in pieces of %d", piece)
+				require.Equal(t, tt.answered, c.AnsweredUpTo(), "in pieces of %d", piece)
 			}
 		})
 	}

@@ -12,6 +12,7 @@ const (
 	goAwayFrame          = 7
 	ackFlag              = 1
 	maxConcurrentStreams = 3
+	reserved             = 1 << 31 // before the number of a stream
 )
 
 // frames follows the frames of a server, in whatever pieces they come. It keeps the
@@ -75,7 +76,6 @@ func (f *frames) follow(p []byte) (all found) {
 func (f *frames) read(all *found) {
 	switch {
 	case f.unit == goAwaySize:
-		const reserved = 1 << 31
 		f.goAway = &GoAway{
 			Last: binary.BigEndian.Uint32(f.part[:]) &^ reserved,
 			Code: binary.BigEndian.Uint32(f.part[4:]),
@@ -100,7 +100,7 @@ func (f *frames) begin() {
 	f.left = uint32(h[0])<<16 | uint32(h[1])<<8 | uint32(h[2])
 	switch {
 	case h[3] == headersFrame:
-		f.answered = max(f.answered, binary.BigEndian.Uint32(h[5:]))
+		f.answered = max(f.answered, binary.BigEndian.Uint32(h[5:])&^reserved)
 	case h[3] == settingsFrame && h[4]&ackFlag == 0:
 		f.unit = settingSize
 	case h[3] == goAwayFrame:

@@ -91,7 +91,8 @@ func (c *connection) requestsUsed() bool { return !c.requests.reachedAt.IsZero()
 
 // checkRequestLimit makes the limit hold for connections that have not carried as many, and ends it if
 // one refutes it: the server does not end that in time. RPCs are held for its end if the limit is
-// proven, but no longer than longestHold; else they are sent, and refused once at worst.
+// proven, but no longer than longestHold; else only for a lost connection that is made again, and where
+// there is none they are sent, and refused once at worst.
 //
 // It is not enough that the limit holds for connections that are made from then on:
 //   - a connection ends, and another is dialled and READY;

@@ -24,19 +24,21 @@ type streamLimit struct {
 // and has stated none says nothing: a proxy may state the server's limit late, and the endpoint would
 // shrink until then.
 func (e *Endpoint) learnStreamLimit(now time.Time) {
-	least, connected := NoLimit, false
+	least, connected, stated := NoLimit, false, false
 	e.streamLimit.allZero = true
 	for s := range e.inService() {
-		connected = connected || s.conn.limit >= 0 || now.Sub(s.conn.since) >= ProvenAfter
-		if s.StreamLimit() > 0 {
-			e.streamLimit.allZero = false
-			if s.conn.limit >= 0 {
-				least = min(least, s.conn.usable(s.conn.limit))
-			}
+		connected = true
+		if s.StreamLimit() == 0 {
+			continue
 		}
+		e.streamLimit.allZero = false
+		if s.conn.limit >= 0 {
+			least, stated = min(least, s.conn.usable(s.conn.limit)), true
+		}
+		stated = stated || now.Sub(s.conn.since) >= ProvenAfter
 	}
 	e.streamLimit.allZero = e.streamLimit.allZero && connected
-	if connected && !e.streamLimit.allZero {
+	if stated {
 		e.streamLimit.perConnection = least
 	}
 }

@@ -67,7 +67,7 @@ func TestALimitThatIsStatedLateIsTheServers(t *testing.T) {
 
 // The dials that were under way would be given up, and made again as soon as the limit is stated.
 //
-// Guards: `now.Sub(s.conn.since) >= ProvenAfter` in learnStreamLimit.
+// Guards: `now.Sub(s.conn.since) >= ProvenAfter` and `if stated` in learnStreamLimit.
 func TestAnEndpointDoesNotShrinkForALimitThatIsNotStatedYet(t *testing.T) {
 	s := tell(t, "minSize=1")
 	s.connect()
@@ -80,6 +80,13 @@ func TestAnEndpointDoesNotShrinkForALimitThatIsNotStatedYet(t *testing.T) {
 	s.rise(s.those(Connecting)[0])
 	s.settle()
 	require.Equal(t, 4, s.Size())
+	old := s.those(Ready)[0]
+	s.allow(old, 10)
+	s.all(Connecting, s.rise)
+	s.allow(old, 0)
+	s.settle()
+	require.Equal(t, 10, s.streamLimit.perConnection, "one allows none, the others have not stated any")
+	s.lose(old)
 	s.pass(ProvenAfter)
 	require.Equal(t, NoLimit, s.streamLimit.perConnection, "the server has none any more")
 	require.Equal(t, 1, s.Size())
@@ -88,7 +95,7 @@ func TestAnEndpointDoesNotShrinkForALimitThatIsNotStatedYet(t *testing.T) {
 // Or the endpoint would shrink just when the server is overloaded, or grow for what more
 // connections would not carry.
 //
-// Guards: `!e.streamLimit.allZero` in learnStreamLimit, and `if e.streamLimit.allZero` in Sample.
+// Guards: `s.StreamLimit() == 0` in learnStreamLimit, and `if e.streamLimit.allZero` in Sample.
 func TestAServerThatAllowsNothingNowIsSizedAsBefore(t *testing.T) {
 	s := tell(t, "minSize=1")
 	s.connect()

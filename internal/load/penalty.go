@@ -54,8 +54,8 @@ func (l *Load) Failures() uint64 {
 	return 0
 }
 
-// SetFailures makes so many count on a new connection, fewer than 2³².
-func (l *Load) SetFailures(n uint64) {
+// BeginWithFailures makes so many count on a new connection, fewer than 2³², though none of its RPCs failed.
+func (l *Load) BeginWithFailures(n uint64) {
 	if n > 0 {
 		l.penalty.Store(uint64(unixSecond())<<32 | n)
 	}
