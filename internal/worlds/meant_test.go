@@ -265,6 +265,7 @@ var meant = []difference{
 	{
 		name: "an unfair queue",
 		when: func(w *World) bool { return w.limited() || w.leastCap() > 0 },
+		lost: func(_ *World, _, plain *figures) int { return plain.failed[codes.DeadlineExceeded] / 50 },
 		slower: func(w *World, plain *figures) time.Duration {
 			switch n := w.lowers(); {
 			case n > 1:
@@ -278,7 +279,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a half; and RPCs are queued by the limits of that time, so where a server lowers one they wait there as much longer. Nor are RPCs in turn that wait for a connection of a server that takes fewer on each than wait: the unluckiest waits for some more, and in a pool of one connection until fewer come: gRPC wakes them last come, first served",
+		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a half, and where RPCs meet their deadlines there, how many do, to within one in fifty; and RPCs are queued by the limits of that time, so where a server lowers one they wait there as much longer. Nor are RPCs in turn that wait for a connection of a server that takes fewer on each than wait: the unluckiest waits for some more, and in a pool of one connection until fewer come: gRPC wakes them last come, first served",
 	},
 	{
 		name: "short lives",
