@@ -26,5 +26,5 @@ check: ## run all that must hold before a change lands
 mutants: ## plant sixteen bugs, one at a time: a test and a world must catch each within a minute
 	bash mutants/run
 
-worlds: ## play 100,000 drawn worlds to pools and to plain channels, for hours
+worlds: ## play 100,000 drawn worlds to pools and to plain channels, half an hour on two processors
 	go test -count=1 -timeout 0 ./internal/worlds -worlds 100000

@@ -116,10 +116,9 @@ func TestALimitHoldsForConnectionsThatHaveNotCarriedAsMany(t *testing.T) {
 	require.Zero(t, third.RequestLimit())
 }
 
-// A restart may end all connections when they have carried equally many.
-//
-// Guards: `!c.since.Before(r.since)` in endedAfter.
-func TestOnlyAConnectionThatWasMadeUnderTheLimitProvesIt(t *testing.T) {
+// endedTogether is an endpoint whose server ended three connections after 100 RPCs each.
+func endedTogether(t *testing.T) *story {
+	t.Helper()
 	s := tell(t, "size=3")
 	s.connect()
 	s.pass(time.Minute)
@@ -128,6 +127,14 @@ func TestOnlyAConnectionThatWasMadeUnderTheLimitProvesIt(t *testing.T) {
 		s.end(sub, End{Final: true, Took: 100})
 		s.settle()
 	}
+	return s
+}
+
+// A restart may end all connections when they have carried equally many.
+//
+// Guards: `!c.since.Before(r.since)` in endedAfter.
+func TestOnlyAConnectionThatWasMadeUnderTheLimitProvesIt(t *testing.T) {
+	s := endedTogether(t)
 	require.Equal(t, 100, s.requests.limit)
 	require.False(t, s.requests.proven)
 }
@@ -160,14 +167,7 @@ func TestNoRPCIsHeldForALimitThatIsNotProven(t *testing.T) {
 //
 // Guards: `e.requests.limit > 0` in holdsPicks.
 func TestRPCsAreHeldForALostConnectionWhereTheLimitMayBeTrue(t *testing.T) {
-	s := tell(t, "size=3")
-	s.connect()
-	s.pass(time.Minute)
-	for _, sub := range slices.Clone(s.subchannels) {
-		s.facts[sub].Answered = true
-		s.end(sub, End{Final: true, Took: 100})
-	}
-	s.settle()
+	s := endedTogether(t)
 	s.rise(s.those(Connecting)[0])
 	s.settle()
 	require.False(t, s.requests.proven)
