@@ -2,6 +2,7 @@ package balancer
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
@@ -14,24 +15,26 @@ func (healthySubConn) RegisterHealthListener(func(balancer.SubConnState)) {}
 // Where all RPCs fail alike, whatever the server, a new connection without failures would be the least
 // loaded of all until as many have failed on it.
 //
-// Guards: `siblings < 2` and `s.conn.load.Blocked()` in leastFailures, `c.load.BeginWithFailures(s.endpoint.leastFailures())` in connectedLocked.
+// Guards: `siblings < 2` and `s.conn.load.Blocked()` in leastFailures,
+// `c.load.BeginWithFailures(s.endpoint.leastFailures())` in connectedLocked.
 func TestANewConnectionBeginsWithTheLeastFailuresOfItsSiblings(t *testing.T) {
-	r := restart(t)
-	for i, failures := range []uint64{1000, 600} {
-		r.connect(r.subs[i], start)
-		r.subs[i].conn.load.BeginWithFailures(failures)
-	}
-	begins := func(s *subchannel) uint64 {
-		r.connect(s, start)
-		s.conn.subConn.sc = healthySubConn{}
-		s.conn = nil
-		r.p.connectedLocked(s)
-		return s.conn.load.Failures()
-	}
-	require.NotZero(t, begins(r.subs[2]))
-	require.LessOrEqual(t, r.subs[2].conn.load.Failures(), r.subs[1].conn.load.Failures())
-	r.subs[1].conn.load.SetLimit(0)
-	require.Zero(t, begins(r.subs[2]), "one may fail by itself, and one that takes no RPC says nothing")
-	r.connect(r.subs[1], start) // anew
-	require.Zero(t, begins(r.subs[2]))
+	synctest.Test(t, func(t *testing.T) { // half of them go with each second
+		r := restart(t)
+		for i, failures := range []uint64{1000, 600} {
+			r.connect(r.subs[i], start)
+			r.subs[i].conn.load.BeginWithFailures(failures)
+		}
+		begins := func(s *subchannel) uint64 {
+			r.connect(s, start)
+			s.conn.subConn.sc = healthySubConn{}
+			s.conn = nil
+			r.p.connectedLocked(s)
+			return s.conn.load.Failures()
+		}
+		require.Equal(t, uint64(600), begins(r.subs[2]))
+		r.subs[1].conn.load.SetLimit(0)
+		require.Zero(t, begins(r.subs[2]), "one may fail by itself, and one that takes no RPC says nothing")
+		r.connect(r.subs[1], start) // anew
+		require.Zero(t, begins(r.subs[2]))
+	})
 }

@@ -1,7 +1,6 @@
 // Package h2conn tells a balancer what only the connection knows: the server's stream limit,
 // its GOAWAYs, what it answered, how many bytes have come, and whether it is closed; and closes it by
-// force.
-// gRPC has no interface for this; a net.Conn that follows the frames that are read does.
+// force. gRPC has no interface for this; a net.Conn that follows the frames that are read does.
 package h2conn
 
 import (
@@ -44,7 +43,7 @@ type Conn struct {
 
 	limit      atomic.Uint32 // unstated until the server has stated one
 	received   atomic.Uint64
-	answered   atomic.Uint32
+	answered   atomic.Uint32          // the frames' answered, for other goroutines
 	goAway     atomic.Pointer[GoAway] // the last one
 	onGoAway   atomic.Pointer[func(GoAway)]
 	closed     atomic.Bool
