@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 type channel struct {
 	*grpc.ClientConn
 	name string
+	from net.TCPAddr // of this channel alone: a port is used again a second after its connection
 
 	mu    sync.Mutex
 	conns []string // local addresses, in the order of dialling
@@ -36,10 +38,12 @@ func openPool(t *testing.T, addr, settings string) *channel {
 	return openChannel(t, "pool", addr, harness.Policy(settings))
 }
 
+var channels atomic.Uint32
+
 // openChannel opens a channel that serves. Its name is its user agent, too.
 func openChannel(t *testing.T, name, addr, serviceConfig string) *channel {
 	t.Helper()
-	c := &channel{name: name}
+	c := &channel{name: name, from: net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(channels.Add(1)))}}
 	cc, err := grpc.NewClient("passthrough:///"+addr,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultServiceConfig(serviceConfig),
@@ -54,7 +58,7 @@ func openChannel(t *testing.T, name, addr, serviceConfig string) *channel {
 }
 
 func (c *channel) dial(ctx context.Context, addr string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	conn, err := (&net.Dialer{LocalAddr: &c.from}).DialContext(ctx, "tcp", addr)
 	if err == nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
