@@ -84,3 +84,20 @@ func TestAConnectionThatAGoAwayEndsWithRPCsIsNoFlap(t *testing.T) {
 		}
 	})
 }
+
+// Guards: `call(l.signals.Changed)` at the first answer in load.New: the outage would last until
+// the connection is a second old.
+func TestAnOutageEndsWithTheFirstAnswer(t *testing.T) {
+	story(t, `{"size":4}`, harness.Options{}, func(t *testing.T, c client) {
+		c.Connect()
+		synctest.Wait()
+		c.Cut()
+		synctest.Wait()
+		c.Cut()
+		synctest.Wait()
+		require.Zero(t, c.Open(), "what was made at once is lost as well: an outage")
+		require.NoError(t, c.call())
+		synctest.Wait()
+		require.Equal(t, 4, c.Open(), "at once")
+	})
+}

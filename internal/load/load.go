@@ -86,8 +86,8 @@ func New(w *Waiters, g *GoAways) *Load {
 	l.limit.Store(inFlightMask)
 	l.SetHighWatermark(0)
 	l.picked.Done = func(info balancer.DoneInfo) {
-		if info.BytesReceived && !l.served.Load() {
-			l.served.Store(true)
+		if info.BytesReceived && !l.served.Load() && l.served.CompareAndSwap(false, true) {
+			call(l.signals.Changed) // an outage may be over
 		}
 		if info.Err != nil {
 			l.fail(info)
