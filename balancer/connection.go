@@ -121,6 +121,7 @@ func (p *pool) lostLocked(s *subchannel, address int, transport *h2conn.Conn, no
 	}
 	if s.endpoint.Lost(s.Subchannel, address, end, now) {
 		p.failure.connection = cause
+		p.republish = true // an RPC that waits may try at once, as one that comes may
 	}
 	if s.conn != nil && !s.Connected() {
 		p.recordDrainedLocked(s.conn)

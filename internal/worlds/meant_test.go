@@ -144,16 +144,12 @@ var meant = []difference{
 			return int(w.flapFor() / (2 * max(w.handshake(), 10*time.Millisecond)))
 		},
 		outage: func(w *World) time.Duration {
-			d := w.handshake() + 1200*time.Millisecond
-			if w.Health {
-				d += 2 * time.Second
-			}
-			return d
+			return w.handshake() + 1200*time.Millisecond
 		},
 		lost: func(_ *World, f, plain *figures) int {
 			return plain.flying * max(1, 1+(f.dials-f.made)-(plain.dials-plain.made))
 		},
-		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time: how many attempts there are is chance, and all RPCs that waited for one are lost with it; with health checking an RPC is not sent on such a connection, and waits for the backoff",
+		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time: how many attempts there are is chance, and all RPCs that waited for one are lost with it",
 	},
 	{
 		name: "shorter than a dial",

@@ -73,6 +73,21 @@ func restarts() (all []namedWorld) {
 		Events:  []Event{{At: 180 * ms, What: End, Ending: Final}},
 		Own:     Own{Slowest: 50 * ms}, // that of a dial, were it taken for a request limit
 	})
+	thrice := World{
+		Servers: []Server{{}}, Health: true, Latency: 25 * ms, Warm: 1600 * ms, Setting: `{"maxPending":0}`,
+		Callers: []Callers{{For: 320 * ms, Loop: 3, Pause: 2 * ms}},
+		Own:     Own{Slowest: 500 * ms}, // as in a plain channel, and not a backoff
+	}
+	for _, at := range []time.Duration{154 * ms, 210 * ms, 266 * ms} { // round trips are 50 ms
+		thrice.Events = append(thrice.Events, Event{At: at, What: End, Ending: Fin})
+	}
+	add("all end three times, with health checking", thrice)
+	add("it accepts and closes, with health checking", World{
+		Servers: []Server{{}}, Health: true, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: size(4),
+		Callers: []Callers{{For: 4 * sec, Loop: 4, Pause: 2 * ms, Wait: true}},
+		Events:  []Event{{At: sec, What: Flap, For: 2 * sec}, {At: sec + ms, What: End, Ending: Fin}},
+		Own:     Own{Dials: 150}, // one attempt at a time, which takes a while
+	})
 	for _, dial := range []time.Duration{100 * ms, sec} {
 		for _, rolling := range []bool{false, true} {
 			w := World{
