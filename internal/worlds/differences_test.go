@@ -284,6 +284,13 @@ func (w *World) anyAllowsNone() bool {
 	return false
 }
 
+// allowsNoneForAWhile reports whether some server allows no streams, and later some again.
+func (w *World) allowsNoneForAWhile() bool {
+	return slices.ContainsFunc(w.Events, func(e Event) bool {
+		return e.What == SetLimit && e.Limit == 0 && e.Server >= 0 && !w.allowsNone(e.Server)
+	})
+}
+
 // few is the least number of RPCs after which a server ends a connection; 0 is no bound.
 func (w *World) few() (n int) {
 	for _, s := range w.Servers {

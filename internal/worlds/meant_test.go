@@ -56,12 +56,16 @@ var meant = []difference{
 		},
 		pause: (*World).young,
 		lost: func(w *World, f, _ *figures) int {
-			if i := w.fails(); w.meetsAnother(f) {
+			i := w.fails()
+			switch {
+			case w.meetsAnother(f):
 				return min(f.shares[i], f.failed[w.Servers[i].Fails])
+			case i >= 0 && !w.Apart && w.ends() > 0: // with plain channels as the last end has left them
+				return min(f.rpcs/len(w.Servers), f.failed[w.Servers[i].Fails])
 			}
 			return 0
 		},
-		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped; what a server does to young connections, RPCs meet again, and a pool of one connection may meet another server behind an L4 balancer, which may be one that fails all RPCs",
+		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped; what a server does to young connections, RPCs meet again, and a pool of one connection may meet another server behind an L4 balancer, which may be one that fails all RPCs. One of several connections goes to each server alike, where plain channels' may all have come to be of one that fails none",
 	},
 	{
 		name: "kept open",
@@ -225,10 +229,15 @@ var meant = []difference{
 		reason: "an answer of the application is one, whatever its code: of two servers the one that answers sooner carries fewer RPCs at a time, and gets the next one",
 	},
 	{
-		name:   "which connection",
-		when:   func(w *World) bool { return w.loses() || w.anyAllowsNone() },
-		lost:   func(_ *World, _, plain *figures) int { return plain.each + 1 },
-		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less",
+		name: "which connection",
+		when: func(w *World) bool { return w.loses() || w.anyAllowsNone() },
+		lost: func(w *World, _, plain *figures) int {
+			if w.anyAllowsNone() && w.allowsNoneForAWhile() {
+				return plain.flying
+			}
+			return plain.each + 1
+		},
+		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first, where the pool's RPCs went to the other",
 	},
 	{
 		name: "short deadlines",
