@@ -80,9 +80,7 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	if served {
 		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit
 		e.decideLost(s, end, now)
-	}
-	if served && end.Answered && s.conn.afterFlap { // it proved itself, and by its end at the latest
-		e.outage = nil
+		e.endOutage() // if it has proved itself, by its end at the latest
 	}
 	s.lost()
 	if s.phase == Closed {

@@ -29,7 +29,7 @@ func TestAfterOneFailureThereIsOneAttemptAtATime(t *testing.T) {
 
 // Its answers may come after its end: what the server's GOAWAY says it took is proof.
 //
-// Guards: `end.Answered && s.conn.afterFlap` in Endpoint.Lost.
+// Guards: `e.endOutage()` in Endpoint.Lost.
 func TestAConnectionThatProvesItselfByItsEndEndsTheOutage(t *testing.T) {
 	for _, answered := range []bool{true, false} {
 		s := tell(t, "size=16")
