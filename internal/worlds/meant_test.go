@@ -45,8 +45,14 @@ var meant = []difference{
 			const shortest = 400 * time.Millisecond * 3 / 4
 			return int(f.lasted/shortest+1) * (w.most() + 1)
 		},
+		lost: func(w *World, f, _ *figures) int {
+			if i := w.fails(); i >= 0 && !w.Apart && w.Servers[i].Few > 0 { // plain channels are driven off it
+				return min(f.rpcs/len(w.Servers), f.failed[w.Servers[i].Fails])
+			}
+			return 0
+		},
 		pause:  (*World).young,
-		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time",
+		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time, and of two servers behind one address both, even where one fails all RPCs and drives plain channels off, for it ends their connections",
 	},
 	{
 		name: "refresh",
