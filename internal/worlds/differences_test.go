@@ -291,6 +291,27 @@ func (w *World) allowsNoneForAWhile() bool {
 	})
 }
 
+// closedFor is how long a server allows no streams, that allows some before and after; at most one
+// such while of each connection.
+func (w *World) closedFor() (d time.Duration) {
+	for _, s := range w.Servers {
+		if s.Limit.Then < 0 {
+			d = max(d, s.Limit.Back)
+		}
+	}
+	return d
+}
+
+// limitsLate reports whether some server states its limit of streams with its first answer.
+func (w *World) limitsLate() bool {
+	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Limit.Late })
+}
+
+// answersNotFound reports whether some server gives that answer to all RPCs.
+func (w *World) answersNotFound() bool {
+	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Fails == codes.NotFound })
+}
+
 // few is the least number of RPCs after which a server ends a connection; 0 is no bound.
 func (w *World) few() (n int) {
 	for _, s := range w.Servers {

@@ -93,9 +93,12 @@ var meant = []difference{
 			if i := w.fails(); w.drifts() {
 				n += min(f.shares[i], f.failed[w.Servers[i].Fails])
 			}
+			if w.limitsLate() {
+				n += min(f.failed[codes.DeadlineExceeded], w.come(w.handshake()))
+			}
 			return n
 		},
-		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. And a server may break off connections where plain channels have none yet. Where a server ends connections, and another one behind the same address ends none but fails all RPCs, all may come to be of that one",
+		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. And a server may break off connections where plain channels have none yet. Where a server ends connections, and another one behind the same address ends none but fails all RPCs, all may come to be of that one. Where it states its limit of streams with the first answer only, all that came while a plain channel dialled run without a limit, and the rest waits less",
 	},
 	{
 		name: "flow on",
@@ -105,7 +108,8 @@ var meant = []difference{
 		lost: func(w *World, f, plain *figures) int {
 			switch {
 			case w.few() > 0:
-				return min(f.made, plain.made*max(f.rpcs, plain.rpcs)/max(1, plain.rpcs)) * min(f.each, plain.each)
+				left := max(1, w.most()-1) // connections that have the RPCs of one, too
+				return min(f.made, plain.made*max(f.rpcs, plain.rpcs)/max(1, plain.rpcs)) * (plain.each*w.most() + left - 1) / left
 			case w.endsUnproven() && w.happens(Darken):
 				return f.rpcs
 			}
@@ -133,6 +137,15 @@ var meant = []difference{
 		},
 		lost:   func(_ *World, _, plain *figures) int { return plain.flying },
 		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes one or two RPCs it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
+	},
+	{
+		name: "no streams for a while",
+		when: func(w *World) bool { return w.fails() >= 0 && w.closedFor() > 0 },
+		lost: func(w *World, f, _ *figures) int {
+			came := int(float64(f.rpcs) * min(1, w.closedFor().Seconds()/w.calls().Seconds()))
+			return min(came, f.failed[w.Servers[w.fails()].Fails])
+		},
+		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all",
 	},
 	{
 		name:   "first there",
@@ -230,7 +243,7 @@ var meant = []difference{
 	},
 	{
 		name:   "answers",
-		when:   func(w *World) bool { i := w.fails(); return i >= 0 && w.Servers[i].Fails == codes.NotFound },
+		when:   func(w *World) bool { return w.answersNotFound() },
 		code:   codes.NotFound,
 		reason: "an answer of the application is one, whatever its code: of two servers the one that answers sooner carries fewer RPCs at a time, and gets the next one",
 	},
@@ -318,6 +331,14 @@ var meant = []difference{
 		when:   func(w *World) bool { n := w.leastLimit(); return n > 0 && w.leaked() >= n },
 		lost:   func(_ *World, f, plain *figures) int { return min(f.failed[codes.DeadlineExceeded], plain.flying) },
 		reason: "streams that are never read keep their places: where as many as a server allows on a connection meet on one, which is chance, RPCs that are queued there wait until their deadlines",
+	},
+	{
+		name: "leaked streams, slower servers",
+		when: func(w *World) bool {
+			return w.leaked() > 0 && w.slow() > 0 && len(w.Servers) > 1 && !w.has("round_robin")
+		},
+		pause:  (*World).slow,
+		reason: "streams that are never read are in flight: a connection with one less gets the next RPC, though its server be slower",
 	},
 	{
 		name: "dark",
