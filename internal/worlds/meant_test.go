@@ -233,7 +233,8 @@ var meant = []difference{
 			}
 			return d
 		},
-		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then; and at a stream limit those that came meanwhile wait for one more dial",
+		late:   func(w *World, _, _ *figures) int { return w.come(w.young() + 2*w.handshake()) },
+		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then; and at a stream limit those that came meanwhile wait for one more dial; of those with a short deadline it may be over before",
 	},
 	{
 		name:   "growth",
