@@ -44,7 +44,7 @@ type pool struct {
 	dials     dials
 	failure   failure
 	published published
-	republish bool // held RPCs must pick again, though what is published stays the same
+	republish bool // RPCs that wait must pick again, though what is published stays the same
 	leftovers leftovers
 	counters  counters
 	reported  reported

@@ -68,6 +68,9 @@ func (p *pool) connectedLocked(s *subchannel) {
 	c.load.SetSubConn(int(s.ID()), sub.sc, &sub.addr)
 	c.load.BeginWithFailures(s.endpoint.leastFailures())
 	c.load.SetSignals(s.endpoint.signals)
+	if s.endpoint.Failures() > 0 {
+		c.load.OnAnswered(changed) // then the outage is over
+	}
 	c.health = watchHealth(sub.sc, changed)
 	if t := c.transport; t != nil {
 		goAway := func(g h2conn.GoAway) { c.load.GoAway(c.health.took(g)) }
@@ -121,7 +124,8 @@ func (p *pool) lostLocked(s *subchannel, address int, transport *h2conn.Conn, no
 	}
 	if s.endpoint.Lost(s.Subchannel, address, end, now) {
 		p.failure.connection = cause
-		p.republish = true // an RPC that waits may try at once, as one that comes may
+		// An RPC that waits may try at once, as one that comes may: it is to pick again.
+		p.republish = p.republish || p.published.state != connectivity.Ready
 	}
 	if s.conn != nil && !s.Connected() {
 		p.recordDrainedLocked(s.conn)

@@ -31,7 +31,7 @@ func TestAConnectionThatServedIsNoFlapHoweverShortItLived(t *testing.T) {
 
 // Guards: `s.conn.facts.Answered = end.Answered` in lifecycle.Endpoint.Lost: what an earlier
 // connection served counts for that one only. wakingPicker in pickerLocked, and
-// `e.outage.sinceUp = 0` in Lost: in TRANSIENT_FAILURE the RPC would fail.
+// `e.outage.sinceUp = 0` in reachable: in TRANSIENT_FAILURE the RPC would fail.
 func TestAConnectionThatServedNothingAndLivedShortIsAFlap(t *testing.T) {
 	story(t, `{"size":1}`, harness.Options{}, func(t *testing.T, c client) {
 		require.NoError(t, c.call())
@@ -85,8 +85,8 @@ func TestAConnectionThatAGoAwayEndsWithRPCsIsNoFlap(t *testing.T) {
 	})
 }
 
-// Guards: `call(l.signals.Changed)` at the first answer in load.New: the outage would last until
-// the connection is a second old.
+// Guards: `call(l.onAnswered)` in load.New, and `c.load.OnAnswered(changed)` in connectedLocked: the
+// outage would last until the connection is a second old.
 func TestAnOutageEndsWithTheFirstAnswer(t *testing.T) {
 	story(t, `{"size":4}`, harness.Options{}, func(t *testing.T, c client) {
 		c.Connect()

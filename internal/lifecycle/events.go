@@ -65,7 +65,7 @@ type End struct {
 func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (flapped bool) {
 	if s.phase == Connecting {
 		if flapped = e.lostConnecting(s, address, now); flapped {
-			e.decideFailed(s, address, end.Cause)
+			e.reachable(s, address, end.Cause)
 		}
 		return flapped
 	}
@@ -80,6 +80,7 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	if served {
 		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit
 		e.decideLost(s, end, now)
+		e.clock = clock{now: now}
 		e.endOutage() // if it has proved itself, by its end at the latest
 	}
 	s.lost()
@@ -90,9 +91,7 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	s.mayRedial = !flapped || e.outage == nil // once, as a plain channel would
 	if flapped {
 		e.countFlap(s, now)
-		e.decideFailed(s, address, end.Cause)
-		// The server can be reached: an RPC that comes may try at once.
-		e.outage.sinceUp = 0
+		e.reachable(s, address, end.Cause)
 	}
 	if end.InFlight == 0 {
 		e.lostUnused()
@@ -130,6 +129,12 @@ func (e *Endpoint) countFlap(s *Subchannel, now time.Time) {
 	if e.countFailure(s) {
 		e.outage.noneUntil = now.Add(flapBackoff(e.outage.failures, e.random()))
 	}
+}
+
+// reachable tells of a flap: the server can be reached, and so an RPC that comes may try at once.
+func (e *Endpoint) reachable(s *Subchannel, address int, cause string) {
+	e.decideFailed(s, address, cause)
+	e.outage.sinceUp = 0
 }
 
 // decideLost says why the connection of s is gone.

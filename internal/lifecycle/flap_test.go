@@ -103,12 +103,13 @@ func TestTheBackoffOfFlapsGrows(t *testing.T) {
 	}
 }
 
-// Guards: `e.countFlap(s, now)` in Endpoint.lostConnecting.
+// Guards: `e.countFlap(s, now)` in Endpoint.lostConnecting, and `e.outage.sinceUp = 0` in reachable:
+// in TRANSIENT_FAILURE RPCs would fail that a plain channel dials for.
 func TestAnAttemptThatIsLostBeforeREADYWaitsEvenTheFirstTime(t *testing.T) {
 	s := tell(t, "size=1")
 	require.True(t, s.lose(s.subchannels[0]))
 	s.settle()
 	s.want(Connecting, 0)
 	require.Equal(t, time.Second, s.did.Next.Sub(s.now))
-	s.wantState(StateTransientFailure)
+	s.wantState(StateConnecting)
 }

@@ -48,6 +48,18 @@ func TestAConnectionThatProvesItselfByItsEndEndsTheOutage(t *testing.T) {
 	}
 }
 
+// Guards: `e.clock = clock{now: now}` in Endpoint.Lost: no plan was asked for between.
+func TestAConnectionThatIsLostWhenItIsASecondOldEndsTheOutage(t *testing.T) {
+	s := tell(t, "size=16")
+	s.refuse()
+	s.endBackoff()
+	s.connect()
+	s.now = s.now.Add(ProvenAfter)
+	s.lose(s.those(Ready)[0])
+	s.settle()
+	s.want(Connecting, 16)
+}
+
 // Guards: `since` in Endpoint.endOutage.
 func TestTheFirstConnectionThatProvesItselfEndsTheOutage(t *testing.T) {
 	s := tell(t, "size=16")

@@ -67,6 +67,7 @@ type Load struct {
 	goAways      *GoAways
 	signals      *Signals            // those of waiters, without SetSignals
 	freshIn      atomic.Uint32       // see SetFresh
+	onAnswered   func()              // nil without OnAnswered
 	onUnanswered func()              // nil without OnUnanswered
 	picked       balancer.PickResult // its SubConn is nil before SetSubConn
 
@@ -87,7 +88,7 @@ func New(w *Waiters, g *GoAways) *Load {
 	l.SetHighWatermark(0)
 	l.picked.Done = func(info balancer.DoneInfo) {
 		if info.BytesReceived && !l.served.Load() && l.served.CompareAndSwap(false, true) {
-			call(l.signals.Changed) // an outage may be over
+			call(l.onAnswered)
 		}
 		if info.Err != nil {
 			l.fail(info)
@@ -141,6 +142,11 @@ func (l *Load) fail(info balancer.DoneInfo) {
 // Answered reports whether the server answered any RPC, in whatever way, or its GOAWAY said
 // that it took one.
 func (l *Load) Answered() bool { return l.served.Load() }
+
+// OnAnswered makes f be called when the first RPC ends that the server answered, in whatever way. It
+// is called with locks of gRPC held and must not block. OnAnswered comes before the first picker that
+// has l.
+func (l *Load) OnAnswered(f func()) { l.onAnswered = f }
 
 // OnUnanswered makes f be called when an RPC ended DEADLINE_EXCEEDED that was sent and got
 // not one byte of an answer. It is called with locks of gRPC held and must not block.

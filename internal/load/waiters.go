@@ -43,7 +43,7 @@ type Waiters struct {
 
 // Signals are called with locks of gRPC held and must not block. Each may be nil.
 type Signals struct {
-	Changed func() // an RPC was answered, the first; a draining connection may be empty; or places came free for held RPCs
+	Changed func() // a draining connection may be empty, or places came free that held RPCs may take
 	Demand  func() // a connection reached its high watermark or request limit, or an RPC is held
 	Full    func() // an RPC was held, queued or refused, the first since TakeFull
 	// Waited is called when an RPC has found a stream, or given up, after it was held or queued.

@@ -1,6 +1,7 @@
 package worlds
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -122,6 +123,11 @@ func (w *World) meetsAnother(f *figures) bool {
 // as that keeps a connection.
 func (w *World) livesShort() bool {
 	return w.credentials() > 0 && w.livesLess(2*(w.credentials()+w.roundTrip()))
+}
+
+// leastSlow is how much longer all servers take.
+func (w *World) leastSlow() time.Duration {
+	return slices.MinFunc(w.Servers, func(a, b Server) int { return cmp.Compare(a.Slow, b.Slow) }).Slow
 }
 
 // slow is how much longer any server takes.
@@ -284,27 +290,43 @@ func (w *World) anyAllowsNone() bool {
 	return false
 }
 
-// allowsNoneForAWhile reports whether some server allows no streams, and later some again.
-func (w *World) allowsNoneForAWhile() bool {
-	return slices.ContainsFunc(w.Events, func(e Event) bool {
-		return e.What == SetLimit && e.Limit == 0 && e.Server >= 0 && !w.allowsNone(e.Server)
-	})
+// closesAfterAnother reports whether a server allows no streams any more, after another one allowed none
+// that allows some again.
+func (w *World) closesAfterAnother() bool {
+	closes := func(forEver bool) func(Event) bool {
+		return func(e Event) bool {
+			return e.What == SetLimit && e.Limit == 0 && e.Server >= 0 && w.allowsNone(e.Server) == forEver
+		}
+	}
+	first, last := slices.IndexFunc(w.Events, closes(false)), slices.IndexFunc(w.Events, closes(true))
+	return first >= 0 && last >= 0 && w.Events[first].At < w.Events[last].At
 }
 
 // closedFor is how long a server allows no streams, that allows some before and after; at most one
 // such while of each connection.
 func (w *World) closedFor() (d time.Duration) {
 	for _, s := range w.Servers {
-		if s.Limit.Then < 0 {
+		if s.Limit.Then < 0 && s.Fails == codes.OK {
 			d = max(d, s.Limit.Back)
 		}
 	}
 	return d
 }
 
-// limitsLate reports whether some server states its limit of streams with its first answer.
+// limitsLate reports whether some server ends connections, and states its limit of streams on each with
+// its first answer.
 func (w *World) limitsLate() bool {
-	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Limit.Late })
+	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Limit.Late && (s.Age > 0 || s.Idle > 0) })
+}
+
+// anyServesOn reports whether a server fails no RPC, and ends no connection after some.
+func (w *World) anyServesOn() bool {
+	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Fails == codes.OK && s.Few == 0 })
+}
+
+// endsOf reports whether an event ends connections of that server.
+func (w *World) endsOf(i int) bool {
+	return slices.ContainsFunc(w.Events, func(e Event) bool { return e.ends() && (e.Server < 0 || e.Server == i) })
 }
 
 // answersNotFound reports whether some server gives that answer to all RPCs.
@@ -388,6 +410,13 @@ func (w *World) come(d time.Duration) (n int) {
 		n += c.Loop + c.Streams + max(1, c.Burst) + int(c.Rate*min(d, c.For).Seconds())
 	}
 	return n
+}
+
+// comeLater is how many of those come after a silence.
+func (w *World) comeLater(d time.Duration) int {
+	later := *w
+	later.Callers = slices.DeleteFunc(slices.Clone(w.Callers), func(c Callers) bool { return c.From < time.Minute })
+	return later.come(d)
 }
 
 // lateMore is how many RPCs more whose short deadline was over they allow.

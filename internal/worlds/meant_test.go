@@ -46,7 +46,7 @@ var meant = []difference{
 			return int(f.lasted/shortest+1) * (w.most() + 1)
 		},
 		lost: func(w *World, f, _ *figures) int {
-			if i := w.fails(); i >= 0 && !w.Apart && w.Servers[i].Few > 0 { // plain channels are driven off it
+			if i := w.fails(); i >= 0 && !w.Apart && w.Servers[i].Few > 0 && w.anyServesOn() { // plain channels are driven off it
 				return min(f.rpcs/len(w.Servers), f.failed[w.Servers[i].Fails])
 			}
 			return 0
@@ -66,7 +66,7 @@ var meant = []difference{
 			switch {
 			case w.meetsAnother(f):
 				return min(f.shares[i], f.failed[w.Servers[i].Fails])
-			case i >= 0 && !w.Apart && w.ends() > 0: // with plain channels as the last end has left them
+			case i >= 0 && !w.Apart && w.endsOf(i): // with plain channels as the last end has left them
 				return min(f.rpcs/len(w.Servers), f.failed[w.Servers[i].Fails])
 			}
 			return 0
@@ -93,7 +93,7 @@ var meant = []difference{
 			if i := w.fails(); w.drifts() {
 				n += min(f.shares[i], f.failed[w.Servers[i].Fails])
 			}
-			if w.limitsLate() {
+			if w.limitsLate() && plain.failed[codes.DeadlineExceeded] > 0 {
 				n += min(f.failed[codes.DeadlineExceeded], w.come(w.handshake()))
 			}
 			return n
@@ -108,8 +108,11 @@ var meant = []difference{
 		lost: func(w *World, f, plain *figures) int {
 			switch {
 			case w.few() > 0:
-				left := max(1, w.most()-1) // connections that have the RPCs of one, too
-				return min(f.made, plain.made*max(f.rpcs, plain.rpcs)/max(1, plain.rpcs)) * (plain.each*w.most() + left - 1) / left
+				each := min(f.each, plain.each)
+				if left := max(1, w.most()-1); f.good() >= plain.good() { // those left have the RPCs of one, too
+					each = (plain.each*w.most() + left - 1) / left
+				}
+				return min(f.made, plain.made*max(f.rpcs, plain.rpcs)/max(1, plain.rpcs)) * each
 			case w.endsUnproven() && w.happens(Darken):
 				return f.rpcs
 			}
@@ -233,7 +236,7 @@ var meant = []difference{
 			}
 			return d
 		},
-		late:   func(w *World, _, _ *figures) int { return w.come(w.young() + 2*w.handshake()) },
+		late:   func(w *World, _, _ *figures) int { return w.comeLater(w.young() + 2*w.handshake()) },
 		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then; and at a stream limit those that came meanwhile wait for one more dial; of those with a short deadline it may be over before",
 	},
 	{
@@ -252,7 +255,7 @@ var meant = []difference{
 		name: "which connection",
 		when: func(w *World) bool { return w.loses() || w.anyAllowsNone() },
 		lost: func(w *World, _, plain *figures) int {
-			if w.anyAllowsNone() && w.allowsNoneForAWhile() {
+			if w.closesAfterAnother() {
 				return plain.flying
 			}
 			return plain.each + 1
@@ -336,7 +339,7 @@ var meant = []difference{
 	{
 		name: "leaked streams, slower servers",
 		when: func(w *World) bool {
-			return w.leaked() > 0 && w.slow() > 0 && len(w.Servers) > 1 && !w.has("round_robin")
+			return w.leaked() > 0 && w.slow() > w.leastSlow() && !w.has("round_robin")
 		},
 		pause:  (*World).slow,
 		reason: "streams that are never read are in flight: a connection with one less gets the next RPC, though its server be slower",

@@ -81,12 +81,13 @@ func restarts() (all []namedWorld) {
 	for _, at := range []time.Duration{154 * ms, 210 * ms, 266 * ms} { // round trips are 50 ms
 		thrice.Events = append(thrice.Events, Event{At: at, What: End, Ending: Fin})
 	}
+	// Guards: `p.republish || p.published.state != connectivity.Ready` in the balancer's lostLocked.
 	add("all end three times, with health checking", thrice)
 	add("it accepts and closes, with health checking", World{
 		Servers: []Server{{}}, Health: true, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: size(4),
 		Callers: []Callers{{For: 4 * sec, Loop: 4, Pause: 2 * ms, Wait: true}},
 		Events:  []Event{{At: sec, What: Flap, For: 2 * sec}, {At: sec + ms, What: End, Ending: Fin}},
-		Own:     Own{Dials: 150}, // one attempt at a time, which takes a while
+		Own:     Own{Slowest: 2500 * ms, Dials: 150}, // no backoff; one attempt at a time, which takes a while
 	})
 	for _, dial := range []time.Duration{100 * ms, sec} {
 		for _, rolling := range []bool{false, true} {
