@@ -160,6 +160,19 @@ func (w *World) young() (d time.Duration) {
 	return d
 }
 
+// queueOfOld is how long RPCs may be queued, all that come after half an hour of silence, in connections
+// that are not young, where the server allows fewer streams.
+func (w *World) queueOfOld() (d time.Duration) {
+	for _, s := range w.Servers {
+		for _, c := range w.Callers {
+			if l := s.Limit; 0 < l.Then && l.Then < l.Streams && l.Back == 0 && c.From > 30*time.Minute {
+				d = max(d, time.Duration(float64(w.come(c.For)/(l.Then*w.most())+1)*float64(c.Takes*3/2+w.roundTrip())))
+			}
+		}
+	}
+	return d
+}
+
 // endsAgainWithin reports whether all connections of a server are ended twice within a time.
 func (w *World) endsAgainWithin(d time.Duration) bool {
 	least, _ := w.sizes()

@@ -60,7 +60,8 @@ var meant = []difference{
 		dials: func(w *World, f, _ *figures) int {
 			return int(f.lasted/(3*time.Minute)+1) * w.most()
 		},
-		pause: (*World).young,
+		pause:  (*World).young,
+		slower: func(w *World, _ *figures) time.Duration { return w.queueOfOld() },
 		lost: func(w *World, f, _ *figures) int {
 			i := w.fails()
 			switch {
@@ -71,7 +72,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped; what a server does to young connections, RPCs meet again, and a pool of one connection may meet another server behind an L4 balancer, which may be one that fails all RPCs. One of several connections goes to each server alike, where plain channels' may all have come to be of one that fails none",
+		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped; what a server does to young connections, RPCs meet again, and a pool of one connection may meet another server behind an L4 balancer, which may be one that fails all RPCs. One of several connections goes to each server alike, where plain channels' may all have come to be of one that fails none. And where a server lowers its limit of streams on connections that are no longer young, RPCs are queued at the lower limit, where a plain channel that was idle for half an hour dials anew",
 	},
 	{
 		name: "kept open",
@@ -253,14 +254,17 @@ var meant = []difference{
 	},
 	{
 		name: "which connection",
-		when: func(w *World) bool { return w.loses() || w.anyAllowsNone() },
+		when: func(w *World) bool { return w.loses() || w.anyAllowsNone() || w.fails() >= 0 },
 		lost: func(w *World, _, plain *figures) int {
+			if !w.loses() && !w.anyAllowsNone() {
+				return 1
+			}
 			if w.closesAfterAnother() {
 				return plain.flying
 			}
 			return plain.each + 1
 		},
-		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first, where the pool's RPCs went to the other",
+		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less; and one RPC more may come when it is the turn of a server that fails all. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first, where the pool's RPCs went to the other",
 	},
 	{
 		name: "short deadlines",
@@ -272,7 +276,9 @@ var meant = []difference{
 	},
 	{
 		name: "which is done again",
-		when: func(w *World) bool { return w.ages() || w.limited() || w.happens(RefuseStream) },
+		when: func(w *World) bool {
+			return w.ages() || w.limited() || w.happens(RefuseStream) || w.leastCap() > 0 && w.ends() > 0
+		},
 		slower: func(w *World, _ *figures) (d time.Duration) {
 			for _, c := range w.Callers {
 				d = max(d, c.Takes*3/2)
