@@ -10,7 +10,8 @@ import (
 // ProvenAfter is how long a connection must live to count as a success, unless the server
 // answers an RPC on it before: some proxies end each after so many RPCs. A server that accepts
 // and closes at once must not be dialled in a hot loop, though each of its connections makes
-// gRPC forget its backoff. See also endsInOrderAfter.
+// gRPC forget its backoff: only where RPCs wait does each flap allow one attempt, as in a plain
+// channel. See also endsInOrderAfter.
 const ProvenAfter = time.Second
 
 // endsInOrderAfter is how long a connection must live to count as a success if the server ends it
