@@ -24,11 +24,10 @@ import (
 
 // GoAways counts the connections of one endpoint on which a GOAWAY came. The first opens a
 // retry period, which the policy closes. While there is none all connections are fresh; in one
-// those are that the policy calls so, until one of them gets a GOAWAY: that opens another
-// period. The zero value is ready to use.
+// those are that the policy calls so. The zero value is ready to use.
 type GoAways struct {
 	n      atomic.Uint32
-	opened atomic.Uint32 // what n was when the retry period opened, with the one that did; or 0 if there is none
+	opened atomic.Uint32 // what n was when the retry period opened, with the one that did; or 0
 }
 
 // Count returns how many there were.
@@ -50,16 +49,7 @@ func (l *Load) GoAway(took int) {
 	}
 	// It may be called twice, and no connection is made for one that was retired before.
 	if !l.goAwayReceived.Swap(true) && w&drainingBit == 0 {
-		l.goAways.add(l)
-	}
-}
-
-// add counts a GOAWAY. It opens a retry period, and a new one where l was fresh in the present one: the
-// others that were are no surer than l was.
-func (g *GoAways) add(l *Load) {
-	opened, n := g.opened.Load(), g.n.Add(1)
-	if opened == 0 || l.freshIn.Load() == opened {
-		g.opened.CompareAndSwap(opened, n)
+		l.goAways.opened.CompareAndSwap(0, l.goAways.n.Add(1))
 	}
 }
 
