@@ -131,10 +131,11 @@ func (e *Endpoint) countFlap(s *Subchannel, now time.Time) {
 	}
 }
 
-// reachable tells of a flap: the server can be reached, and so an RPC that comes may try at once.
+// reachable tells of a flap: the server can be reached, and so an RPC that waits may try at once, as
+// pick_first becomes IDLE then, though it was in TRANSIENT_FAILURE before.
 func (e *Endpoint) reachable(s *Subchannel, address int, cause string) {
 	e.decideFailed(s, address, cause)
-	e.outage.sinceUp = 0
+	e.outage.sinceUp, e.down = 0, false
 }
 
 // decideLost says why the connection of s is gone.

@@ -103,7 +103,7 @@ func TestTheBackoffOfFlapsGrows(t *testing.T) {
 	}
 }
 
-// Guards: `e.countFlap(s, now)` in Endpoint.lostConnecting, and `e.outage.sinceUp = 0` in reachable:
+// Guards: `e.countFlap(s, now)` in Endpoint.lostConnecting, and `e.outage.sinceUp, e.down = 0, false` in reachable:
 // in TRANSIENT_FAILURE RPCs would fail that a plain channel dials for.
 func TestAnAttemptThatIsLostBeforeREADYWaitsEvenTheFirstTime(t *testing.T) {
 	s := tell(t, "size=1")

@@ -202,6 +202,16 @@ func (w *World) ends() (n int) {
 	return n
 }
 
+// refusals is how many events end connections in a way that refuses RPCs, which gRPC repeats.
+func (w *World) refusals() (n int) {
+	for _, e := range w.Events {
+		if e.What == RefuseStream || e.ends() && (e.Ending == Final || e.Ending == TwoStep || e.Ending == EnterIdle) {
+			n++
+		}
+	}
+	return n
+}
+
 // endsAgain is how many events end connections, not gracefully, while RPCs are on their way again that
 // met an earlier one.
 func (w *World) endsAgain() (n int) {

@@ -51,7 +51,12 @@ var meant = []difference{
 			}
 			return 0
 		},
-		pause:  (*World).young,
+		pause: func(w *World) time.Duration {
+			if w.young() == 0 {
+				return 0
+			}
+			return w.young() + 400*time.Millisecond // and once more
+		},
 		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time, and of two servers behind one address both, even where one fails all RPCs and drives plain channels off, for it ends their connections",
 	},
 	{
@@ -110,7 +115,7 @@ var meant = []difference{
 			switch {
 			case w.few() > 0:
 				each := min(f.each, plain.each)
-				if left := max(1, w.most()-1); f.good() >= plain.good() { // those left have the RPCs of one, too
+				if left := max(1, w.most()-1); f.good() >= plain.good()*4/5 { // those left have the RPCs of one, too
 					each = (plain.each*w.most() + left - 1) / left
 				}
 				return min(f.made, plain.made*max(f.rpcs, plain.rpcs)/max(1, plain.rpcs)) * each
@@ -122,6 +127,9 @@ var meant = []difference{
 			}
 			rounds := min((f.made-f.most+w.most()-1)/w.most(), w.rounds(f))
 			if w.fails() >= 0 {
+				if i := w.fails(); !w.Apart && w.leastCap() > 0 && w.Servers[i].Cap == 0 { // which ends none
+					return min(f.shares[i], f.failed[w.Servers[i].Fails])
+				}
 				return w.streams() + int(float64(f.rpcs)*min(0.5, float64(rounds)*w.handshake().Seconds()/w.calls().Seconds()))
 			}
 			return rounds * plain.flying
@@ -139,8 +147,19 @@ var meant = []difference{
 		when: func(w *World) bool {
 			return w.fails() >= 0 && w.limited() || w.leastCap() > 0
 		},
-		lost:   func(_ *World, _, plain *figures) int { return plain.flying },
-		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes one or two RPCs it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
+		lost: func(w *World, f, plain *figures) int {
+			if w.Health && w.leastCap() == 3 { // two RPCs, and the stream of the health checking
+				return min(f.failed[codes.Unavailable], f.made*plain.flying/w.most())
+			}
+			return plain.flying
+		},
+		pause: func(w *World) time.Duration {
+			if w.Health && w.leastCap() == 3 {
+				return w.handshake()
+			}
+			return 0
+		},
+		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes one or two RPCs, or three streams with that of the health checking, it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
 	},
 	{
 		name: "no streams for a while",
@@ -243,8 +262,9 @@ var meant = []difference{
 	{
 		name:   "growth",
 		when:   func(w *World) bool { least, most := w.sizes(); return least < most && w.limited() },
+		dials:  func(w *World, _, _ *figures) int { return w.ends() * w.most() },
 		pause:  (*World).young,
-		reason: "an elastic pool makes connections when they are needed: what a server does to young ones RPCs meet then, and not before the callers begin",
+		reason: "an elastic pool makes connections when they are needed: what a server does to young ones RPCs meet then, and not before the callers begin; and it makes again those that a server ends",
 	},
 	{
 		name:   "answers",
@@ -254,17 +274,21 @@ var meant = []difference{
 	},
 	{
 		name: "which connection",
-		when: func(w *World) bool { return w.loses() || w.anyAllowsNone() || w.fails() >= 0 },
+		when: func(w *World) bool { return w.loses() || w.anyAllowsNone() || w.fails() >= 0 || w.refusals() > 1 },
 		lost: func(w *World, _, plain *figures) int {
 			if !w.loses() && !w.anyAllowsNone() {
-				return 1
+				n := max(0, w.refusals()-1) * plain.each
+				if w.fails() >= 0 {
+					n++
+				}
+				return n
 			}
 			if w.closesAfterAnother() {
 				return plain.flying
 			}
 			return plain.each + 1
 		},
-		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less; and one RPC more may come when it is the turn of a server that fails all. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first, where the pool's RPCs went to the other",
+		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less; an RPC that two refuse, one after the other, is lost; and one RPC more may come when it is the turn of a server that fails all. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first, where the pool's RPCs went to the other",
 	},
 	{
 		name: "short deadlines",
@@ -277,7 +301,7 @@ var meant = []difference{
 	{
 		name: "which is done again",
 		when: func(w *World) bool {
-			return w.ages() || w.limited() || w.happens(RefuseStream) || w.leastCap() > 0 && w.ends() > 0
+			return w.ages() || w.limited() || w.refusals() > 0
 		},
 		slower: func(w *World, _ *figures) (d time.Duration) {
 			for _, c := range w.Callers {
@@ -320,7 +344,10 @@ var meant = []difference{
 		when: func(w *World) bool { return w.livesShort() || w.endsUnproven() || w.endsWhileDialled() },
 		lost: func(w *World, f, plain *figures) int {
 			n := f.rpcs / 20
-			if w.livesLess(2 * w.roundTrip()) {
+			switch {
+			case w.livesLess(w.roundTrip()):
+				n = f.rpcs
+			case w.livesLess(2 * w.roundTrip()):
 				n = f.rpcs / 5
 			}
 			if w.endsWhileDialled() {
@@ -334,7 +361,7 @@ var meant = []difference{
 			return min(f.failed[codes.Unavailable], n)
 		},
 		slower: func(w *World, _ *figures) time.Duration { return 2 * w.credentials() },
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five; less than one, all",
 	},
 	{
 		name:   "leaked streams",

@@ -79,15 +79,15 @@ func (w *World) endsWithoutStreams() bool {
 	return true
 }
 
-// allowsNone reports whether a server allows no streams any more.
+// allowsNone reports whether a server allows no streams any more, but for that of the health checking.
 func (w *World) allowsNone(i int) bool {
-	last := Event{Limit: 1} // that sets its limit
+	last := Event{Limit: 2} // that sets its limit
 	for _, e := range w.Events {
 		if e.What == SetLimit && (e.Server < 0 || e.Server == i) && e.At >= last.At {
 			last = e
 		}
 	}
-	return last.Limit == 0
+	return last.Limit == 0 || last.Limit == 1 && w.Health
 }
 
 // hopeless reports whether all servers fail all RPCs, or allow none: how soon they do matters to none.
