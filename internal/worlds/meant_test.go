@@ -77,7 +77,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped; what a server does to young connections, RPCs meet again, and a pool of one connection may meet another server behind an L4 balancer, which may be one that fails all RPCs. One of several connections goes to each server alike, where plain channels' may all have come to be of one that fails none. And where a server lowers its limit of streams on connections that are no longer young, RPCs are queued at the lower limit, where a plain channel that was idle for half an hour dials anew",
+		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped; what a server does to young connections, RPCs meet again, and a pool of one connection may meet another server behind an L4 balancer, which may be one that fails all RPCs. A pool of several is dealt anew over all servers, where plain channels may all have come to one that fails none. And where a server lowers its limit of streams on connections that are no longer young, RPCs are queued at the lower limit, where a plain channel that was idle for half an hour dials anew",
 	},
 	{
 		name: "kept open",
@@ -288,7 +288,7 @@ var meant = []difference{
 			}
 			return plain.each + 1
 		},
-		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less; an RPC that two refuse, one after the other, is lost; and one RPC more may come when it is the turn of a server that fails all. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first, where the pool's RPCs went to the other",
+		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less; an RPC that two connections refuse, one after the other, is lost; and of RPCs in turn one more may fall to a server that fails all. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first, where the pool's RPCs went to the other",
 	},
 	{
 		name: "short deadlines",
@@ -375,7 +375,7 @@ var meant = []difference{
 			return w.leaked() > 0 && w.slow() > w.leastSlow() && !w.has("round_robin")
 		},
 		pause:  (*World).slow,
-		reason: "streams that are never read are in flight: a connection with one less gets the next RPC, though its server be slower",
+		reason: "a stream that is never read is in flight for ever: the connection that has fewer gets the next RPC, though its server is slower",
 	},
 	{
 		name: "dark",
