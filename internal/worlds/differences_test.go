@@ -489,11 +489,17 @@ func (w *World) outage() (longest time.Duration) {
 	return longest
 }
 
+// inStep reports whether callers that waited together call in bursts from then on, between which there
+// are windows without any.
+func (w *World) inStep() bool {
+	return slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.Loop > 0 && c.Pause > window })
+}
+
 // inOutage reports whether RPCs of a window may wait for that.
 func (w *World) inOutage(at int) bool {
 	from, outage := time.Duration(at)*window, w.outage()
 	return outage > 0 && slices.ContainsFunc(w.Events, func(e Event) bool {
 		bad := e.What == Flap || e.What == Refuse || e.What == Hang || e.What == Restart && e.For > 0
-		return bad && e.At < from+window && from <= e.At+e.For+outage
+		return bad && e.At < from+window && (w.inStep() || from <= e.At+e.For+outage)
 	})
 }

@@ -244,7 +244,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a dial that is refused is followed by gRPC's backoff, about a second, and 1.6 times as long if it is refused again, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance; all that waited meet that one, and if its server fails all RPCs they fail together",
+		reason: "a dial that is refused is followed by gRPC's backoff, about a second, and 1.6 times as long if it is refused again, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance; all that waited meet that one, if its server fails all RPCs they fail together, and if they pause they call in step from then on",
 	},
 	{
 		name: "idle",
