@@ -56,10 +56,13 @@ func TestAServerThatAcceptsAndClosesIsNotDialledInAHotLoop(t *testing.T) {
 			time.Sleep(8 * time.Second)
 			t.Logf("%v: %d dials", fault, c.Dials())
 			require.LessOrEqual(t, c.Dials(), 26)
-			if fault == harness.Slam { // else it is chance whether gRPC calls the last one READY
+			if fault == harness.Slam {
 				require.Equal(t, connectivity.TransientFailure, c.GetState())
+				require.Equal(t, codes.Unavailable, status.Code(c.call()))
+			} else { // it is chance whether gRPC calls the last one READY, and so how the RPC fails
+				require.NotEqual(t, connectivity.Ready, c.GetState())
+				require.Error(t, c.call())
 			}
-			require.Error(t, c.call())
 
 			s.Break(harness.None)
 			time.Sleep(20 * time.Second) // a backoff, and a second to prove itself

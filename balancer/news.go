@@ -20,7 +20,7 @@ import (
 //   - the pool reads the flag, the connection sets it and finds the endpoint on the stack
 //     still, and the pool takes it from there: nothing would read the flag.
 type news struct {
-	changed flag // a connection may be drained or healthy, answers nothing, or is the first to answer in an outage
+	changed flag // a connection may be drained or healthy, answers nothing, or answered its first RPC in an outage
 	demand  flag // a connection carries so much that the endpoint may have to grow, or its limit changed
 	stacked atomic.Bool
 	below   *endpoint // on the stack, while stacked

@@ -113,3 +113,16 @@ func TestAnAttemptThatIsLostBeforeREADYWaitsEvenTheFirstTime(t *testing.T) {
 	require.Equal(t, time.Second, s.did.Next.Sub(s.now))
 	s.wantState(StateConnecting)
 }
+
+// Guards: `e.outage.sinceUp, e.down = 0, false` in reachable: RPCs that wait for ready would sit out the
+// backoff, where pick_first becomes IDLE and dials for them.
+func TestAFlapEndsTransientFailure(t *testing.T) {
+	s := tell(t, "size=1")
+	s.refuse()
+	s.wantState(StateTransientFailure)
+	s.endBackoff()
+	require.True(t, s.lose(s.subchannels[0]), "before gRPC called it READY")
+	s.settle()
+	s.wantState(StateConnecting)
+	s.want(Connecting, 0)
+}
