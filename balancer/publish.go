@@ -114,14 +114,16 @@ func (p *pool) drainingLocked() (loads []*load.Load) {
 const perHeld = 10 * time.Microsecond
 
 // releasesLocked reports whether held RPCs must pick again because places came free: an
-// attempt that hangs must not hold them up. Many are released at once, few after a short while.
+// attempt that hangs must not hold them up. Many are released at once, few as soon as perHeld allows.
+// It counts from the last publication, for a place that is free for as long carries nothing.
 func (p *pool) releasesLocked(now time.Time) bool {
 	some, many := p.waiters.Freed()
-	next := &p.schedule.nextRelease
-	if some && next.IsZero() {
-		*next = now.Add(demandChecks + time.Duration(p.waiters.Waiting()+p.waiters.HeldRetries())*perHeld)
+	if many || !some {
+		return many
 	}
-	return many || some && !now.Before(*next)
+	held := p.waiters.Waiting() + p.waiters.HeldRetries()
+	p.schedule.nextRelease = p.schedule.lastPublished.Add(time.Duration(held) * perHeld)
+	return !now.Before(p.schedule.nextRelease)
 }
 
 // wakingPicker is the picker of a pool without a READY connection: an RPC wakes it where it is
