@@ -2,6 +2,7 @@ package worlds
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -152,6 +153,9 @@ func (w *World) young() (d time.Duration) {
 		if l := s.Limit; l.Then != 0 && l.Then < l.Streams {
 			d = max(d, s.Limit.Back)
 		}
+		if w.Health && s.Limit.Streams == 1 && s.Limit.Then > 1 { // the health checking takes the only one
+			d = max(d, s.Limit.After)
+		}
 		sets := func(e Event) bool { return e.What == SetLimit && (e.Server < 0 || e.Server == i) }
 		if s.Limit.Then != 0 && slices.ContainsFunc(w.Events, sets) { // what a connection does later ends that
 			d = max(d, s.Limit.After)
@@ -227,6 +231,40 @@ func (w *World) endsAgain() (n int) {
 			return o.ends() && o.At <= e.At && e.At-o.At < longest+o.For && o != w.Events[i]
 		}) {
 			n++
+		}
+	}
+	return n
+}
+
+// endsEvenly is the time from one event to the next where three or more end all connections at an even
+// pace; 0 if none do.
+func (w *World) endsEvenly() time.Duration {
+	var at []time.Duration
+	for _, e := range w.Events {
+		if e.What == End {
+			at = append(at, e.At)
+		}
+	}
+	if len(at) < 3 || at[1]-at[0] != at[2]-at[1] {
+		return 0
+	}
+	return at[1] - at[0]
+}
+
+// meetAgain is how many RPCs, at most, are lost for an event that breaks connections off just when callers
+// call again that all waited for those which an earlier event had broken off.
+func (w *World) meetAgain() (n int) {
+	breaks := func(e Event) bool { return e.ends() && e.What != RefuseStream && e.Ending.losesRPCs() }
+	for i, e := range w.Events {
+		for _, c := range w.Callers {
+			takes := float64(c.Takes + w.roundTrip())
+			if c.Loop > 0 && float64(c.Pause) > 2*takes && breaks(e) && slices.ContainsFunc(w.Events[:i], func(o Event) bool {
+				turns := float64(e.At-o.At-w.handshake()) / (float64(c.Pause) + takes)
+				off := (turns - math.Round(turns)) * (float64(c.Pause) + takes) // what each takes adds up, or cancels
+				return breaks(o) && turns > 0.5 && math.Abs(off) < takes*(1+turns/2)
+			}) {
+				n += c.Loop
+			}
 		}
 	}
 	return n

@@ -57,7 +57,7 @@ var meant = []difference{
 			}
 			return w.young() + 400*time.Millisecond // and once more
 		},
-		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time, and of two servers behind one address both, even where one fails all RPCs and drives plain channels off, for it ends their connections",
+		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time, and of two servers behind one address both, even where one fails all RPCs and drives plain channels off, for it ends their connections. Where the health checking takes the only stream, RPCs have none until the limit is raised",
 	},
 	{
 		name: "refresh",
@@ -118,7 +118,11 @@ var meant = []difference{
 				if left := max(1, w.most()-1); f.good() >= plain.good()*4/5 { // those left have the RPCs of one, too
 					each = (plain.each*w.most() + left - 1) / left
 				}
-				return min(f.made, plain.made*max(f.rpcs, plain.rpcs)/max(1, plain.rpcs)) * each
+				n := min(f.made, plain.made*max(f.rpcs, plain.rpcs)/max(1, plain.rpcs)) * each
+				if i := w.fails(); i >= 0 && !w.Apart && w.Servers[i].Few == 0 { // plain channels' callers wait instead
+					n += max(0, min(f.shares[i], f.rpcs-plain.rpcs))
+				}
+				return n
 			case w.endsUnproven() && w.happens(Darken):
 				return f.rpcs
 			}
@@ -145,11 +149,20 @@ var meant = []difference{
 	{
 		name: "before it is known",
 		when: func(w *World) bool {
-			return w.fails() >= 0 && w.limited() || w.leastCap() > 0
+			return w.fails() >= 0 && w.limited() || w.leastCap() > 0 || w.endsEvenly() > 0
+		},
+		dials: func(w *World, f, _ *figures) int {
+			if pace := w.endsEvenly(); pace > 0 {
+				return f.rpcs * w.most() / w.come(pace)
+			}
+			return 0
 		},
 		lost: func(w *World, f, plain *figures) int {
 			if w.Health && w.leastCap() == 3 { // two RPCs, and the stream of the health checking
 				return min(f.failed[codes.Unavailable], f.made*plain.flying/w.most())
+			}
+			if w.leastCap() == 0 && !w.limited() {
+				return 0
 			}
 			return plain.flying
 		},
@@ -159,23 +172,26 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes one or two RPCs, or three streams with that of the health checking, it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
+		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes one or two RPCs, or three streams with that of the health checking, it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each. One that ends all connections three times, at an even pace, is taken for such a server, and its connections are renewed after as many RPCs until one is not ended that carried these",
 	},
 	{
 		name: "no streams for a while",
-		when: func(w *World) bool { return w.fails() >= 0 && w.closedFor() > 0 },
-		lost: func(w *World, f, _ *figures) int {
+		when: func(w *World) bool { return w.closedFor() > 0 && (w.fails() >= 0 || w.ages()) },
+		lost: func(w *World, f, plain *figures) int {
+			if w.fails() < 0 {
+				return plain.failures() * max(0, f.made-plain.made) / max(1, plain.made)
+			}
 			came := int(float64(f.rpcs) * min(1, w.closedFor().Seconds()/w.calls().Seconds()))
 			return min(came, f.failed[w.Servers[w.fails()].Fails])
 		},
-		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all",
+		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all; and they are queued where there are streams, stay there, and take longer: where a server ends connections at an age, more are ended meanwhile",
 	},
 	{
 		name:   "first there",
-		when:   func(w *World) bool { return w.endsAgain() > 0 },
-		lost:   func(w *World, _, plain *figures) int { return w.endsAgain() * plain.flying },
+		when:   func(w *World) bool { return w.endsAgain() > 0 || w.meetAgain() > 0 },
+		lost:   func(w *World, _, plain *figures) int { return w.endsAgain()*plain.flying + w.meetAgain() },
 		slower: func(w *World, _ *figures) time.Duration { return time.Duration(min(2, w.endsAgain())) * w.handshake() },
-		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, or wait once more, each time that it happens",
+		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, or wait once more, each time that it happens; and callers that pause, and waited together, call together from then on, and may all meet a later end",
 	},
 	{
 		name:   "dialled sooner",
