@@ -88,12 +88,18 @@ var meant = []difference{
 			if least < most { // idleTimeout ÷ 8 is 30 s
 				n += len(w.Callers) * int(30*time.Second/w.shortest()+1) * most
 			}
+			if least < most && w.leaked() > 0 && w.limited() {
+				n += int(f.lasted/w.shortest()) * most
+			}
 			return n * len(w.Servers)
 		},
 		lost: func(w *World, f, plain *figures) int {
 			n := w.breaks()
 			if w.closesSilent() {
 				n++
+			}
+			if w.breaksOff() && w.Warm > w.shortest() {
+				n += 2 * (int(w.calls()/w.shortest()) + 1)
 			}
 			n = min(f.failed[codes.Unavailable], n*plain.flying)
 			if i := w.fails(); w.drifts() {
@@ -104,7 +110,7 @@ var meant = []difference{
 			}
 			return n
 		},
-		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. And a server may break off connections where plain channels have none yet. Where a server ends connections, and another one behind the same address ends none but fails all RPCs, all may come to be of that one. Where it states its limit of streams with the first answer only, all that came while a plain channel dialled run without a limit, and the rest waits less",
+		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for, which at a stream limit streams that are never read do for ever. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. And a server may break off connections where plain channels have none yet. Where a server ends connections, and another one behind the same address ends none but fails all RPCs, all may come to be of that one. Where it states its limit of streams with the first answer only, all that came while a plain channel dialled run without a limit, and the rest waits less",
 	},
 	{
 		name: "flow on",
@@ -239,7 +245,15 @@ var meant = []difference{
 			}
 			return min(f.failed[codes.DeadlineExceeded]+f.failed[codes.Unavailable], plain.flying)
 		},
-		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; where dials take longer than that, those RPCs are queued in the first connection that comes, and some may meet their deadlines there, or be refused again where the server takes fewer",
+		late: func(w *World, _, _ *figures) (n int) {
+			for _, c := range w.Callers {
+				if c.ShortOneIn > 0 && c.Creds > 0 {
+					n += w.come(min(w.handshake(), time.Second)) / c.ShortOneIn
+				}
+			}
+			return n
+		},
+		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; where dials take longer than that, those RPCs are queued in the first connection that comes, and some may meet their deadlines there, or be refused again where the server takes fewer. An RPC that waits for its credentials counts as one in flight, though it has no stream yet, so RPCs may be held where a plain channel sends them, and a short deadline may be over",
 	},
 	{
 		name: "one backoff",
