@@ -99,7 +99,7 @@ var meant = []difference{
 				n++
 			}
 			if w.breaksOff() && w.Warm > w.shortest() {
-				n += 2 * (int(w.calls()/w.shortest()) + 1)
+				n++
 			}
 			n = min(f.failed[codes.Unavailable], n*plain.flying)
 			if i := w.fails(); w.drifts() {
