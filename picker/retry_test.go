@@ -65,6 +65,26 @@ func (r *restarting) rpc() func() bool {
 
 func (r *restarting) pick() bool { return r.rpc()() }
 
+// Guards: `l.refused.Add(-1) >= 0` in load.Load.fail.
+func TestAnRPCThatTheServerTookAndLostHoldsNoOther(t *testing.T) {
+	r := restart(t)
+	r.old[0].GoAway(4)
+	for range 4 {
+		r.refuse()
+	}
+	require.False(t, r.waiters.Retrying())
+	require.True(t, r.pick())
+}
+
+// Guards: `!info.BytesSent` in load.Load.fail: such an RPC waited for a stream, and gRPC retries it.
+func TestAnRPCThatHadNoStreamIsRetriedWhateverTheServerTook(t *testing.T) {
+	r := restart(t)
+	r.old[0].GoAway(1 << 30)
+	r.old[0].Done(balancer.DoneInfo{Err: unavailable.Err})
+	require.True(t, r.waiters.Retrying())
+	require.False(t, r.pick())
+}
+
 // Guards: `l.waiters.expectRetry()` in load.Load.fail, and PicksAgain in each picker.
 func TestARefusedRPCWaitsForAConnectionMadeAfterwardsAndAllElseGoesOn(t *testing.T) {
 	r := restart(t)

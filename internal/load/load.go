@@ -61,6 +61,7 @@ type Load struct {
 	unawaited      atomic.Bool
 	served         atomic.Bool
 	goAwayReceived atomic.Bool
+	refused        atomic.Int32 // RPCs that the GOAWAY refused, less those that ended since; valid after goAwayReceived
 
 	number       uint64 // of the pool's connections, in the order in which they were made
 	waiters      *Waiters
@@ -128,7 +129,11 @@ func (l *Load) fail(info balancer.DoneInfo) {
 	code := status.Code(info.Err)
 	switch {
 	case code == codes.Unavailable && !info.BytesReceived && l.goAwayReceived.Load():
-		l.waiters.expectRetry()
+		// One that the server took, and did not answer, is lost. Which ones these are Done does not
+		// tell, only how many.
+		if l.refused.Add(-1) >= 0 || !info.BytesSent {
+			l.waiters.expectRetry()
+		}
 	case info.BytesSent && isTrouble(code):
 		l.penalize()
 	case info.BytesReceived:

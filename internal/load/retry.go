@@ -11,7 +11,7 @@ import (
 // of them, the RPC fails. In a plain channel it waits for a new connection; so it does here,
 // and all other RPCs go on.
 //
-//	Done, of an RPC that a GOAWAY ended ───▶ two picks are expected to be retries
+//	Done, of an RPC that a GOAWAY refused ─▶ two picks are expected to be retries
 //
 //	Pick ─▶ none is expected, and the RPC is not held as a retry ─▶ as usual
 //	     └▶ else ─▶ a fresh connection, made after the GOAWAY, has room: there
@@ -47,6 +47,7 @@ func (l *Load) GoAway(took int) {
 	if took > 0 && w>>32 > 0 {
 		l.served.Store(true)
 	}
+	l.refused.Store(max(0, int32(uint32(w>>32)-uint32(took))))
 	// It may be called twice, and no connection is made for one that was retired before.
 	if !l.goAwayReceived.Swap(true) && w&drainingBit == 0 {
 		l.goAways.opened.CompareAndSwap(0, l.goAways.n.Add(1))

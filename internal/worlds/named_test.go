@@ -115,6 +115,14 @@ func restarts() (all []namedWorld) {
 			})
 		}
 	}
+	// Guards: `l.refused.Add(-1) >= 0` in load.Load.fail. Only RPCs that were refused wait, and none was,
+	// for none was on its way.
+	add("one of eight connections ends by ENHANCE_YOUR_CALM, which loses its RPCs", World{
+		Servers: []Server{{}}, Dial: 100 * ms, Warm: sec, Setting: size(8),
+		Callers: []Callers{{For: sec, Loop: 64, Pause: ms, Takes: 20 * ms}},
+		Events:  []Event{{At: 500 * ms, What: EndOne, Ending: EnhanceYourCalm}},
+		Own:     Own{Slowest: 50 * ms},
+	})
 	for _, n := range []int{1, 4, 8} {
 		add(fmt.Sprintf("all connections end at the same time, thrice, size %d", n), World{
 			Servers: []Server{{}}, Latency: ms, Dial: 5 * ms, Warm: 2 * sec, Setting: size(n),
