@@ -33,9 +33,8 @@ type pool struct {
 	// hold when they call a listener or Close are taken before mu; those that the pool's own
 	// calls take (of the channel, of a SubConn) after it. Pick and Done run under the
 	// latter, so they must not take mu: they set atomics, and wake the pool by a signal.
-	mu        sync.Mutex
-	cfg       *config.Config // nil before the resolver has answered
-	ignored   []string       // settings that were given and are not known
+	mu sync.Mutex
+	configured
 	endpoints endpoints
 	waiters   *load.Waiters
 	signals   signals
@@ -44,12 +43,22 @@ type pool struct {
 	dials     dials
 	failure   failure
 	published published
-	republish bool // RPCs that wait must pick again, though what is published stays the same
 	leftovers leftovers
+	records
+	closed bool
+}
+
+// configured is what the resolver and the service config say.
+type configured struct {
+	cfg     *config.Config // nil before the resolver has answered
+	ignored []string       // settings that were given and are not known
+}
+
+// records are what the pool keeps only to show it: in metrics, the log and the snapshot.
+type records struct {
 	counters  counters
 	reported  reported
 	decisions decisionLog
-	closed    bool
 }
 
 // channel is what a pool knows of its channel.

@@ -125,7 +125,7 @@ func (p *pool) lostLocked(s *subchannel, address int, transport *h2conn.Conn, no
 	if s.endpoint.Lost(s.Subchannel, address, end, now) {
 		p.failure.connection = cause
 		// An RPC that waits may try at once, as one that comes may: it is to pick again.
-		p.republish = p.republish || p.published.state != connectivity.Ready
+		p.schedule.republish = p.schedule.republish || p.published.state != connectivity.Ready
 	}
 	if s.conn != nil && !s.Connected() {
 		p.recordDrainedLocked(s.conn)

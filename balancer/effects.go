@@ -21,7 +21,7 @@ func (p *pool) carryOutLocked(step []*endpoint, now time.Time) {
 		}
 		for _, s := range e.plan.Unawaited {
 			p.endpoints.byID[s.ID()].conn.load.AwaitNoEnd()
-			p.republish = true
+			p.schedule.republish = true
 		}
 	}
 	p.dialLocked(step, now)
@@ -47,7 +47,7 @@ func (p *pool) limitRequestsLocked(e *endpoint) {
 			s.conn.load.SetRequestLimit(s.RequestLimit())
 		}
 	}
-	p.republish = true
+	p.schedule.republish = true
 }
 
 func (p *pool) dialLocked(step []*endpoint, now time.Time) {

@@ -49,7 +49,7 @@ func (p *pool) publishLocked(step []*endpoint, now time.Time) {
 		next.err = err.Error()
 	}
 	endRetries := p.endRetriesLocked(now)
-	same := p.published == next && !p.releasesLocked(now) && !p.republish && !endRetries
+	same := p.published == next && !p.releasesLocked(now) && !p.schedule.republish && !endRetries
 	if same && (!p.schedule.unpublished || p.waitsForMoreLocked(step, now)) {
 		return
 	}
@@ -60,7 +60,7 @@ func (p *pool) publishLocked(step []*endpoint, now time.Time) {
 		p.waiters.EndRetries()
 	}
 	p.schedule.published(now)
-	p.republish = false
+	p.schedule.republish = false
 	p.cc.UpdateState(balancer.State{ConnectivityState: next.state, Picker: p.pickerLocked(waiting, err)})
 }
 

@@ -20,7 +20,7 @@ type goAways struct {
 }
 
 const (
-	// retryWithin bounds how long RPCs that a GOAWAY ended wait for a fresh connection
+	// retryWithin bounds how long RPCs that a GOAWAY refused wait for a fresh connection
 	// after the last GOAWAY: about two handshakes of a distant server.
 	retryWithin = 500 * time.Millisecond
 	// freshAfter is how long a connection must live to be fresh: one that is dialled just
@@ -41,7 +41,7 @@ func (p *pool) endRetriesLocked(now time.Time) bool {
 		}
 		e.goAways.retryUntil = time.Time{}
 		e.goAways.count.Close()
-		p.republish = p.republish || p.waiters.Retrying() // those that are held may find a place here
+		p.schedule.republish = p.schedule.republish || p.waiters.Retrying() // those that are held may find a place here
 		return true
 	})
 	// A GOAWAY may have come of which gRPC has not told yet.
@@ -61,7 +61,7 @@ func (p *pool) inRetryPeriodLocked(e *endpoint, now time.Time) bool {
 		dialled := s.Phase() == lifecycle.Ready && s.conn.subConn.goAwaysAtDial >= opened
 		if dialled && !now.Before(s.Since().Add(freshAfter)) && !s.conn.load.Fresh() {
 			s.conn.load.SetFresh(opened)
-			p.republish = true
+			p.schedule.republish = true
 			g.retryUntil = now.Add(lateRetries)
 		}
 		// gRPC is about to report IDLE for a connection that got a GOAWAY.

@@ -46,6 +46,7 @@ type schedule struct {
 	nextDemand time.Time // no look at the demand signal before
 
 	unpublished   bool // other connections are READY than in the picker
+	republish     bool // RPCs that wait must pick again, though what is published stays the same
 	lastPublished time.Time
 	nextPublish   time.Time // of these; zero if they do not wait
 

@@ -34,8 +34,13 @@ type Endpoint struct {
 	suspicion   suspicion
 	outage      *outage // nil while all is well
 
-	clock  clock
-	next   Plan // what events have added to it since the last one
+	clock clock
+	next  Plan // what events have added to it since the last one
+	source
+}
+
+// source is what makes lives differ from each other.
+type source struct {
 	newID  func() ID
 	random func() float64
 }
@@ -45,7 +50,7 @@ type Endpoint struct {
 // each new subchannel, random returns 0 to 1.
 func New(settings config.Config, addresses []string, epoch time.Time, newID func() ID, random func() float64) *Endpoint {
 	return &Endpoint{
-		settings: settings, addresses: addresses, newID: newID, random: random, demand: demand{epoch: epoch},
+		settings: settings, addresses: addresses, source: source{newID, random}, demand: demand{epoch: epoch},
 		streamLimit: streamLimit{perConnection: NoLimit, reported: NoLimit},
 	}
 }

@@ -9,9 +9,7 @@ import (
 	"sync/atomic"
 
 	"google.golang.org/grpc/balancer"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/resolver"
-	"google.golang.org/grpc/status"
 )
 
 // The low 31 bits of a word count RPCs in flight; the bit above them is set once the
@@ -42,6 +40,25 @@ type counters struct {
 	_            [cacheLine - 24]byte
 }
 
+// bounds are what picks compare the counts with.
+type bounds struct {
+	limit         atomic.Uint32 // RPCs that may be in flight
+	highWatermark atomic.Uint32 // RPCs in flight from which on Signals.Demand is called
+	// Reserve looks closer where it counts up to slowReserveAt or more, release where it counts
+	// down to slowReleaseAt or more. Usually only the draining bit takes the count there.
+	slowReserveAt, slowReleaseAt atomic.Uint32
+	requestLimit                 atomic.Uint32 // RPCs that may start in all
+}
+
+// history is what the server did on the connection, as far as it matters to RPCs.
+type history struct {
+	served         atomic.Bool // see Answered
+	goAwayReceived atomic.Bool
+	refused        atomic.Int32  // RPCs that the GOAWAY refused, less those that ended since; valid after goAwayReceived
+	freshIn        atomic.Uint32 // see SetFresh
+	unawaited      atomic.Bool   // no RPC is held for its end
+}
+
 // A Load counts the RPCs of one connection. It belongs to the connection, not to the
 // SubConn: after a reconnect the old connection's RPCs live on, and counted together they
 // would make the new one look full.
@@ -50,24 +67,13 @@ type counters struct {
 // allocates, but where RPCs are queued in a full connection.
 type Load struct {
 	counters
-
-	limit         atomic.Uint32 // RPCs that may be in flight
-	highWatermark atomic.Uint32 // RPCs in flight from which on Signals.Demand is called
-	// Reserve looks closer where it counts up to slowReserveAt or more, release where it counts
-	// down to slowReleaseAt or more. Usually only the draining bit takes the count there.
-	slowReserveAt, slowReleaseAt atomic.Uint32
-	requestLimit                 atomic.Uint32 // RPCs that may start in all
-
-	unawaited      atomic.Bool
-	served         atomic.Bool
-	goAwayReceived atomic.Bool
-	refused        atomic.Int32 // RPCs that the GOAWAY refused, less those that ended since; valid after goAwayReceived
+	bounds
+	history
 
 	number       uint64 // of the pool's connections, in the order in which they were made
 	waiters      *Waiters
 	goAways      *GoAways
 	signals      *Signals            // those of waiters, without SetSignals
-	freshIn      atomic.Uint32       // see SetFresh
 	onAnswered   func()              // nil without OnAnswered
 	onUnanswered func()              // nil without OnUnanswered
 	picked       balancer.PickResult // its SubConn is nil before SetSubConn
@@ -123,26 +129,6 @@ func (l *Load) Picked() balancer.PickResult { return l.picked }
 
 // Done counts an RPC out that was reserved.
 func (l *Load) Done(info balancer.DoneInfo) { l.picked.Done(info) }
-
-// fail takes what the error of an RPC tells.
-func (l *Load) fail(info balancer.DoneInfo) {
-	code := status.Code(info.Err)
-	switch {
-	case code == codes.Unavailable && !info.BytesReceived && l.goAwayReceived.Load():
-		// One that the server took, and did not answer, is lost. Which ones these are Done does not
-		// tell, only how many.
-		if l.refused.Add(-1) >= 0 || !info.BytesSent {
-			l.waiters.expectRetry()
-		}
-	case info.BytesSent && isTrouble(code):
-		l.penalize()
-	case info.BytesReceived:
-		l.answered()
-	}
-	if code == codes.DeadlineExceeded && info.BytesSent && !info.BytesReceived {
-		call(l.onUnanswered)
-	}
-}
 
 // Answered reports whether the server answered any RPC, in whatever way, or its GOAWAY said
 // that it took one.

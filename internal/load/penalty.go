@@ -3,13 +3,35 @@ package load
 import (
 	"time"
 
+	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // isTrouble reports whether a server in trouble ends RPCs in this way.
 func isTrouble(code codes.Code) bool {
 	return code == codes.Unavailable || code == codes.Internal || code == codes.Unknown ||
 		code == codes.ResourceExhausted || code == codes.DeadlineExceeded || code == codes.DataLoss
+}
+
+// fail takes what the error of an RPC tells.
+func (l *Load) fail(info balancer.DoneInfo) {
+	code := status.Code(info.Err)
+	switch {
+	case code == codes.Unavailable && !info.BytesReceived && l.goAwayReceived.Load():
+		// One that the server took, and did not answer, is lost. Which ones these are Done does not
+		// tell, only how many.
+		if l.refused.Add(-1) >= 0 || !info.BytesSent {
+			l.waiters.expectRetry()
+		}
+	case info.BytesSent && isTrouble(code):
+		l.penalize()
+	case info.BytesReceived:
+		l.answered()
+	}
+	if code == codes.DeadlineExceeded && info.BytesSent && !info.BytesReceived {
+		call(l.onUnanswered)
+	}
 }
 
 // Cost is what least_in_flight compares: the RPCs in flight, and for a while

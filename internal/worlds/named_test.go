@@ -81,7 +81,7 @@ func restarts() (all []namedWorld) {
 	for _, at := range []time.Duration{154 * ms, 210 * ms, 266 * ms} { // round trips are 50 ms
 		thrice.Events = append(thrice.Events, Event{At: at, What: End, Ending: Fin})
 	}
-	// Guards: `p.republish || p.published.state != connectivity.Ready` in the balancer's lostLocked.
+	// Guards: `p.schedule.republish || p.published.state != connectivity.Ready` in the balancer's lostLocked.
 	add("all end three times, with health checking", thrice)
 	add("it accepts and closes, with health checking", World{
 		Servers: []Server{{}}, Health: true, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: size(4),
