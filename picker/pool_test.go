@@ -20,7 +20,7 @@ var builtIn = []string{picker.LeastInFlight, picker.RoundRobin}
 
 // ended and unavailable are how an RPC may end.
 var (
-	ended       = balancer.DoneInfo{BytesSent: true}
+	ended       = balancer.DoneInfo{BytesSent: true, BytesReceived: true}
 	unavailable = balancer.DoneInfo{Err: status.Error(codes.Unavailable, "refused"), BytesSent: true}
 )
 

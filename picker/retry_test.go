@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/grpc-subpool/subpool/internal/load"
 	"github.com/grpc-subpool/subpool/picker"
@@ -65,22 +67,19 @@ func (r *restarting) rpc() func() bool {
 
 func (r *restarting) pick() bool { return r.rpc()() }
 
-// Guards: `l.refused.Add(-1) >= 0` in load.Load.fail.
+// Guards: `!isLost(info.Err)` in load.Load.fail.
 func TestAnRPCThatTheServerTookAndLostHoldsNoOther(t *testing.T) {
 	r := restart(t)
-	r.old[0].GoAway(4)
-	for range 4 {
-		r.refuse()
-	}
+	r.old[0].Done(balancer.DoneInfo{BytesSent: true, Err: status.Error(codes.Unavailable,
+		`closing transport due to: EOF, received prior goaway: code: ENHANCE_YOUR_CALM`)})
 	require.False(t, r.waiters.Retrying())
 	require.True(t, r.pick())
 }
 
-// Guards: `!info.BytesSent` in load.Load.fail: such an RPC waited for a stream, and gRPC retries it.
-func TestAnRPCThatHadNoStreamIsRetriedWhateverTheServerTook(t *testing.T) {
+// Guards: `|| !info.BytesReceived` in load.New, and `code == codes.OK` in load.Load.fail.
+func TestAStreamThatIsRefusedWhileItSendsIsRetried(t *testing.T) {
 	r := restart(t)
-	r.old[0].GoAway(1 << 30)
-	r.old[0].Done(balancer.DoneInfo{Err: unavailable.Err})
+	r.old[0].Done(balancer.DoneInfo{BytesSent: true})
 	require.True(t, r.waiters.Retrying())
 	require.False(t, r.pick())
 }

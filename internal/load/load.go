@@ -54,7 +54,6 @@ type bounds struct {
 type history struct {
 	served         atomic.Bool // see Answered
 	goAwayReceived atomic.Bool
-	refused        atomic.Int32  // RPCs that the GOAWAY refused, less those that ended since; valid after goAwayReceived
 	freshIn        atomic.Uint32 // see SetFresh
 	unawaited      atomic.Bool   // no RPC is held for its end
 }
@@ -97,7 +96,7 @@ func New(w *Waiters, g *GoAways) *Load {
 		if info.BytesReceived && !l.served.Load() && l.served.CompareAndSwap(false, true) {
 			call(l.onAnswered)
 		}
-		if info.Err != nil {
+		if info.Err != nil || !info.BytesReceived {
 			l.fail(info)
 		} else {
 			l.answered()

@@ -218,11 +218,11 @@ func TestAConnectionAtItsRequestLimitTakesNoneAndReportsNoRoom(t *testing.T) {
 	require.True(t, l.RequestLimitReached())
 	require.Equal(t, 1, demands, "the policy is told of the last")
 	require.False(t, l.Reserve())
-	l.Done(balancer.DoneInfo{BytesSent: true})
+	l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
 	require.Zero(t, rooms)
 	require.True(t, l.ReserveQueued(), "where it must")
 	l.SetRequestLimit(0)
-	l.Done(balancer.DoneInfo{BytesSent: true})
+	l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
 	require.Equal(t, 1, rooms)
 }
 
@@ -254,7 +254,7 @@ func TestStartsAreRPCsAndNotPicksThatLooked(t *testing.T) {
 	require.False(t, l.Reserve())
 	require.False(t, l.ReserveQueued())
 	require.EqualValues(t, 1, l.Starts())
-	l.Done(balancer.DoneInfo{BytesSent: true})
+	l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
 	require.EqualValues(t, 1, l.Starts())
 	require.True(t, l.Drained())
 }
@@ -269,7 +269,7 @@ func TestAnRPCIsUnansweredIfItsDeadlineEndsAfterSendingWithoutAByte(t *testing.T
 		{balancer.DoneInfo{Err: deadline, BytesSent: true, BytesReceived: true}, 0},
 		{balancer.DoneInfo{Err: deadline}, 0}, // it waited for a stream
 		{balancer.DoneInfo{Err: status.Error(codes.Canceled, ""), BytesSent: true}, 0},
-		{balancer.DoneInfo{BytesSent: true}, 0},
+		{balancer.DoneInfo{BytesSent: true, BytesReceived: true}, 0},
 	} {
 		unanswered := 0
 		l := New(nil, nil)
@@ -323,7 +323,7 @@ func TestTheLastRPCUnderARequestLimitSaysSo(t *testing.T) {
 	told := 0
 	l := New(NewWaiters(Signals{Changed: func() { told++ }}), nil)
 	l.SetRequestLimit(2)
-	end := balancer.DoneInfo{BytesSent: true}
+	end := balancer.DoneInfo{BytesSent: true, BytesReceived: true}
 	require.True(t, l.Reserve())
 	l.Done(end)
 	require.Zero(t, told, "one more may start")

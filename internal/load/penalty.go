@@ -14,14 +14,13 @@ func isTrouble(code codes.Code) bool {
 		code == codes.ResourceExhausted || code == codes.DeadlineExceeded || code == codes.DataLoss
 }
 
-// fail takes what the error of an RPC tells.
+// fail takes what the end of an RPC tells that failed. There is no error where gRPC finds that a stream
+// is refused while it sends a message.
 func (l *Load) fail(info balancer.DoneInfo) {
 	code := status.Code(info.Err)
 	switch {
-	case code == codes.Unavailable && !info.BytesReceived && l.goAwayReceived.Load():
-		// One that the server took, and did not answer, is lost. Which ones these are Done does not
-		// tell, only how many.
-		if l.refused.Add(-1) >= 0 || !info.BytesSent {
+	case (code == codes.Unavailable || code == codes.OK) && !info.BytesReceived && l.goAwayReceived.Load():
+		if !isLost(info.Err) {
 			l.waiters.expectRetry()
 		}
 	case info.BytesSent && isTrouble(code):

@@ -2,7 +2,10 @@ package load
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
+
+	"google.golang.org/grpc/status"
 )
 
 // An RPC that a GOAWAY refused, or that waited for a stream when it came, gRPC retries by
@@ -19,7 +22,7 @@ import (
 //
 // gRPC calls Done, and Pick for the next attempt, one after the other in one goroutine, but
 // that pick does not tell which RPC it is for. Picks of other RPCs may come between the two,
-// so for each RPC that ended the next two picks are taken for retries. The policy ends this,
+// so for each RPC that was refused the next two picks are taken for retries. The policy ends this,
 // and publishes, as soon as no connection is on its way, and some time after the last GOAWAY.
 
 // GoAways counts the connections of one endpoint on which a GOAWAY came. The first opens a
@@ -47,7 +50,6 @@ func (l *Load) GoAway(took int) {
 	if took > 0 && w>>32 > 0 {
 		l.served.Store(true)
 	}
-	l.refused.Store(max(0, int32(uint32(w>>32)-uint32(took))))
 	// It may be called twice, and no connection is made for one that was retired before.
 	if !l.goAwayReceived.Swap(true) && w&drainingBit == 0 {
 		l.goAways.opened.CompareAndSwap(0, l.goAways.n.Add(1))
@@ -67,6 +69,13 @@ func (l *Load) YoungerThan(o *Load) bool { return l.number > o.number }
 func (l *Load) Fresh() bool {
 	opened := l.goAways.Opened()
 	return opened == 0 || l.freshIn.Load() == opened
+}
+
+// isLost reports whether the connection was closed, after a GOAWAY, under an RPC that the server took: gRPC
+// retries only what was refused. It tells the two apart in its text alone; were that another one, lost RPCs
+// would be taken for refused ones, and other RPCs wait for nothing.
+func isLost(err error) bool {
+	return strings.Contains(status.Convert(err).Message(), "received prior goaway")
 }
 
 func (w *Waiters) expectRetry() { w.repicks.Add(2) }

@@ -115,7 +115,7 @@ func restarts() (all []namedWorld) {
 			})
 		}
 	}
-	// Guards: `l.refused.Add(-1) >= 0` in load.Load.fail. Only RPCs that were refused wait, and none was,
+	// Guards: `!isLost(info.Err)` in load.Load.fail, with gRPC's own text. Only RPCs that were refused wait, and none was,
 	// for none was on its way.
 	add("one of eight connections ends by ENHANCE_YOUR_CALM, which loses its RPCs", World{
 		Servers: []Server{{}}, Dial: 100 * ms, Warm: sec, Setting: size(8),
