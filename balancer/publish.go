@@ -68,9 +68,8 @@ func (p *pool) publishLocked(step []*endpoint, now time.Time) {
 // One that is retired must get no RPC once it drains, and where RPCs are held they wait for
 // what came.
 func (p *pool) waitsForMoreLocked(step []*endpoint, now time.Time) bool {
-	n := len(p.endpoints.sum.ready) + len(p.endpoints.sum.suspect)
-	next := p.schedule.lastPublished.Add(min(time.Duration(n)*publishInterval, longestInterval))
-	if n <= few || !now.Before(next) || p.waiters.Waiting() > 0 || p.waiters.Retrying() {
+	next := p.schedule.lastPublished.Add(p.intervalLocked())
+	if p.servingLocked() <= few || !now.Before(next) || p.waiters.Waiting() > 0 || p.waiters.Retrying() {
 		return false
 	}
 	if slices.ContainsFunc(step, func(e *endpoint) bool { return len(e.plan.Drain) > 0 }) {
@@ -79,6 +78,14 @@ func (p *pool) waitsForMoreLocked(step []*endpoint, now time.Time) bool {
 	p.schedule.nextPublish = next
 	return true
 }
+
+// intervalLocked is the least time between publications that can wait.
+func (p *pool) intervalLocked() time.Duration {
+	return min(time.Duration(p.servingLocked())*publishInterval, longestInterval)
+}
+
+// servingLocked is how many connections a picker has.
+func (p *pool) servingLocked() int { return len(p.endpoints.sum.ready) + len(p.endpoints.sum.suspect) }
 
 // pickerLocked is the picker of what is published; err is why there is none.
 func (p *pool) pickerLocked(waiting *load.Waiting, err error) balancer.Picker {
@@ -110,7 +117,8 @@ func (p *pool) drainingLocked() (loads []*load.Load) {
 	return loads
 }
 
-// perHeld bounds the picks of RPCs that are held to 100,000 a second.
+// perHeld bounds the picks of RPCs that are held to 100,000 a second, and of pools with many connections,
+// where each takes longer, intervalLocked to fewer.
 const perHeld = 10 * time.Microsecond
 
 // releasesLocked reports whether held RPCs must pick again because places came free: an
@@ -122,7 +130,7 @@ func (p *pool) releasesLocked(now time.Time) bool {
 		return many
 	}
 	held := p.waiters.Waiting() + p.waiters.HeldRetries()
-	p.schedule.nextRelease = p.schedule.lastPublished.Add(time.Duration(held) * perHeld)
+	p.schedule.nextRelease = p.schedule.lastPublished.Add(p.intervalLocked() + time.Duration(held)*perHeld)
 	return !now.Before(p.schedule.nextRelease)
 }
 

@@ -50,7 +50,7 @@ type schedule struct {
 	lastPublished time.Time
 	nextPublish   time.Time // of these; zero if they do not wait
 
-	nextRelease time.Time // of held RPCs, when places came free; zero if none did
+	nextRelease time.Time // of held RPCs, when places came free; zero, or past, if none did
 	nextResolve time.Time // of the resolver; zero if it is not asked
 	nextCount   time.Time // of the RPCs that found every connection full; zero if none did
 }
