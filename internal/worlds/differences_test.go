@@ -236,12 +236,12 @@ func (w *World) endsAgain() (n int) {
 	return n
 }
 
-// endsEvenly is the time from one event to the next where three or more end all connections at an even
-// pace; 0 if none do.
+// endsEvenly is the time from one event to the next where three or more end all connections of all servers
+// by a final GOAWAY, at an even pace; 0 if none do.
 func (w *World) endsEvenly() time.Duration {
 	var at []time.Duration
 	for _, e := range w.Events {
-		if e.What == End {
+		if e.What == End && !e.Ending.losesRPCs() && (e.Server < 0 || len(w.Servers) == 1) {
 			at = append(at, e.At)
 		}
 	}
@@ -251,17 +251,21 @@ func (w *World) endsEvenly() time.Duration {
 	return at[1] - at[0]
 }
 
-// meetAgain is how many RPCs, at most, are lost for an event that breaks connections off just when callers
-// call again that all waited for those which an earlier event had broken off.
+// meetAgain is how many RPCs, at most, are lost for an event that breaks all connections off just when
+// callers call again that all waited after an earlier one.
 func (w *World) meetAgain() (n int) {
-	breaks := func(e Event) bool { return e.ends() && e.What != RefuseStream && e.Ending.losesRPCs() }
+	least, _ := w.sizes()
+	breaksAll := func(e Event) bool {
+		all := e.What == End || e.What == Restart || e.What == EndOne && least <= 1
+		return all && e.Ending.losesRPCs() && (e.Server < 0 || len(w.Servers) == 1)
+	}
 	for i, e := range w.Events {
 		for _, c := range w.Callers {
-			takes := float64(c.Takes + w.roundTrip())
-			if c.Loop > 0 && float64(c.Pause) > 2*takes && breaks(e) && slices.ContainsFunc(w.Events[:i], func(o Event) bool {
-				turns := float64(e.At-o.At-w.handshake()) / (float64(c.Pause) + takes)
-				off := (turns - math.Round(turns)) * (float64(c.Pause) + takes) // what each takes adds up, or cancels
-				return breaks(o) && turns > 0.5 && math.Abs(off) < takes*(1+turns/2)
+			takes, turn := float64(c.Takes+w.roundTrip()), float64(c.Pause+c.Takes+w.roundTrip())
+			if c.Loop > 0 && breaksAll(e) && slices.ContainsFunc(w.Events[:i], func(o Event) bool {
+				turns := float64(e.At-o.At-o.For-w.handshake()) / turn
+				off, spread := math.Abs(turns-math.Round(turns))*turn, takes*(1+math.Sqrt(math.Abs(turns))/2)
+				return breaksAll(o) && turns > 0.5 && off < spread && spread < turn/4
 			}) {
 				n += c.Loop
 			}

@@ -88,8 +88,8 @@ var meant = []difference{
 			if least < most { // idleTimeout ÷ 8 is 30 s
 				n += len(w.Callers) * int(30*time.Second/w.shortest()+1) * most
 			}
-			if least < most && w.leaked() > 0 && w.limited() {
-				n += int(f.lasted/w.shortest()) * most
+			if least < most && w.leaked() > 0 && w.leastLimit() > 0 {
+				n += int(f.lasted/w.shortest()) * min(most, w.leaked()/w.leastLimit()+1)
 			}
 			return n * len(w.Servers)
 		},
@@ -98,7 +98,7 @@ var meant = []difference{
 			if w.closesSilent() {
 				n++
 			}
-			if w.breaksOff() && w.Warm > w.shortest() {
+			if least, _ := w.sizes(); least > 0 && w.breaksOff() && w.Warm > w.shortest() {
 				n++
 			}
 			n = min(f.failed[codes.Unavailable], n*plain.flying)
@@ -110,7 +110,7 @@ var meant = []difference{
 			}
 			return n
 		},
-		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for, which at a stream limit streams that are never read do for ever. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. And a server may break off connections where plain channels have none yet. Where a server ends connections, and another one behind the same address ends none but fails all RPCs, all may come to be of that one. Where it states its limit of streams with the first answer only, all that came while a plain channel dialled run without a limit, and the rest waits less",
+		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for, which streams that are never read do for ever where they reach the stream limit. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. And a server may break off connections where plain channels have none yet. Where a server ends connections, and another one behind the same address ends none but fails all RPCs, all may come to be of that one. Where it states its limit of streams with the first answer only, all that came while a plain channel dialled run without a limit, and the rest waits less",
 	},
 	{
 		name: "flow on",
@@ -125,7 +125,8 @@ var meant = []difference{
 					each = (plain.each*w.most() + left - 1) / left
 				}
 				n := min(f.made, plain.made*max(f.rpcs, plain.rpcs)/max(1, plain.rpcs)) * each
-				if i := w.fails(); i >= 0 && !w.Apart && w.Servers[i].Few == 0 { // plain channels' callers wait instead
+				// Plain channels' callers wait instead.
+				if i := w.fails(); i >= 0 && !w.Apart && w.Servers[i].Few == 0 && f.good() >= plain.good()*9/10 {
 					n += max(0, min(f.shares[i], f.rpcs-plain.rpcs))
 				}
 				return n
@@ -155,20 +156,11 @@ var meant = []difference{
 	{
 		name: "before it is known",
 		when: func(w *World) bool {
-			return w.fails() >= 0 && w.limited() || w.leastCap() > 0 || w.endsEvenly() > 0
-		},
-		dials: func(w *World, f, _ *figures) int {
-			if pace := w.endsEvenly(); pace > 0 {
-				return f.rpcs * w.most() / w.come(pace)
-			}
-			return 0
+			return w.fails() >= 0 && w.limited() || w.leastCap() > 0
 		},
 		lost: func(w *World, f, plain *figures) int {
 			if w.Health && w.leastCap() == 3 { // two RPCs, and the stream of the health checking
 				return min(f.failed[codes.Unavailable], f.made*plain.flying/w.most())
-			}
-			if w.leastCap() == 0 && !w.limited() {
-				return 0
 			}
 			return plain.flying
 		},
@@ -178,32 +170,44 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes one or two RPCs, or three streams with that of the health checking, it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each. One that ends all connections three times, at an even pace, is taken for such a server, and its connections are renewed after as many RPCs until one is not ended that carried these",
+		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes one or two RPCs, or three streams with that of the health checking, it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
+	},
+	{
+		name:   "an even pace",
+		when:   func(w *World) bool { return w.endsEvenly() > 0 },
+		dials:  func(w *World, _, _ *figures) int { return int(w.calls()/w.endsEvenly()+1) * w.most() },
+		reason: "a server that ends all connections three times, as long after each other, looks like one that ends each after so many RPCs, and its connections are renewed after as many until one is not ended that carried these",
 	},
 	{
 		name: "no streams for a while",
 		when: func(w *World) bool { return w.closedFor() > 0 && (w.fails() >= 0 || w.ages()) },
 		lost: func(w *World, f, plain *figures) int {
 			if w.fails() < 0 {
-				return plain.failures() * max(0, f.made-plain.made) / max(1, plain.made)
+				return plain.failures() * min(w.most(), max(0, f.made-plain.made)) / max(1, plain.made)
 			}
 			came := int(float64(f.rpcs) * min(1, w.closedFor().Seconds()/w.calls().Seconds()))
 			return min(came, f.failed[w.Servers[w.fails()].Fails])
 		},
-		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all; and they are queued where there are streams, stay there, and take longer: where a server ends connections at an age, more are ended meanwhile",
+		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all. They stay in that queue when the others allow streams again, and so it takes longer, in which a server that ends connections at an age may end each once more",
 	},
 	{
 		name:   "first there",
-		when:   func(w *World) bool { return w.endsAgain() > 0 || w.meetAgain() > 0 },
-		lost:   func(w *World, _, plain *figures) int { return w.endsAgain()*plain.flying + w.meetAgain() },
+		when:   func(w *World) bool { return w.endsAgain() > 0 },
+		lost:   func(w *World, _, plain *figures) int { return w.endsAgain() * plain.flying },
 		slower: func(w *World, _ *figures) time.Duration { return time.Duration(min(2, w.endsAgain())) * w.handshake() },
-		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, or wait once more, each time that it happens; and callers that pause, and waited together, call together from then on, and may all meet a later end",
+		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, or wait once more, each time that it happens",
 	},
 	{
-		name:   "dialled sooner",
-		when:   func(w *World) bool { return w.endsAgain() > 0 && w.most() == 1 },
-		pause:  (*World).handshake,
-		reason: "a lost connection is dialled at once, and may be there when the server ends all it has again; that of a plain channel, which is dialled when the next RPC comes, may not be there yet, and lives on",
+		name: "dialled sooner",
+		when: func(w *World) bool { return w.endsAgain() > 0 && w.most() == 1 || w.meetAgain() > 0 },
+		lost: func(w *World, f, _ *figures) int { return min(f.failed[codes.Unavailable], w.meetAgain()) },
+		pause: func(w *World) time.Duration {
+			if w.endsAgain() > 0 && w.most() == 1 {
+				return w.handshake()
+			}
+			return 0
+		},
+		reason: "a lost connection is dialled at once, and may be there when the server ends all it has again; that of a plain channel, which is dialled when the next RPC comes, may not be there yet, and lives on. And callers that waited for it all call at that time, and again after their pause: the next end may meet them all, where callers of plain channels are apart",
 	},
 	{
 		name: "flap",
@@ -247,8 +251,8 @@ var meant = []difference{
 		},
 		late: func(w *World, _, _ *figures) (n int) {
 			for _, c := range w.Callers {
-				if c.ShortOneIn > 0 && c.Creds > 0 {
-					n += w.come(min(w.handshake(), time.Second)) / c.ShortOneIn
+				if alone := (&World{Callers: []Callers{c}}); w.limited() && c.ShortOneIn > 0 && c.Creds > 0 {
+					n += alone.come(min(w.handshake(), time.Second)) / c.ShortOneIn
 				}
 			}
 			return n
