@@ -20,6 +20,7 @@ type conn struct {
 	highest   uint32 // stream that came
 	took      int
 	answered  int
+	watches   int   // that were answered
 	limit     int   // that is enforced, once the client has acknowledged it; -1 is none
 	unproven  []int // limits that are not acknowledged yet
 	stated    bool
@@ -150,7 +151,7 @@ func (c *conn) beginLocked(id uint32) {
 		return // it was refused by the GOAWAY
 	}
 	c.highest, c.used = max(c.highest, id), time.Now()
-	if c.limit >= 0 && len(c.streams) >= c.limit {
+	if c.announced && c.b.habits.RefusesLate || c.limit >= 0 && len(c.streams) >= c.limit {
 		c.write(reset(id, refusedStream))
 		return
 	}
@@ -179,6 +180,9 @@ func (c *conn) orderLocked(id uint32, payload []byte) {
 	had := len(s.order)
 	if isWatch := had == 0 && len(payload) == messageHead; isWatch && !c.b.mute() {
 		c.write(serving(id))
+		if c.watches++; c.watches <= c.b.habits.EndsWatch {
+			c.after(5*time.Millisecond, func() { c.endWatch(id) })
+		}
 	}
 	if s.order = append(s.order, payload...); had >= whole || len(s.order) < whole {
 		return
@@ -214,6 +218,13 @@ func (c *conn) answerLocked(id uint32, code codes.Code) {
 }
 
 // forgetLocked drops a stream that ended, and the connection behind the last one.
+func (c *conn) endWatch(id uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.write(reset(id, internalError))
+	c.forgetLocked(id)
+}
+
 func (c *conn) forgetLocked(id uint32) {
 	s := c.streams[id]
 	if s == nil {

@@ -151,6 +151,21 @@ func ages() (all []namedWorld) {
 			Own:     Own{Failures: 2}, // 8 in such a play, were it any connection
 		}})
 	}
+	// RPCs that are refused are known as such, however many streams there are that no pick sees.
+	for _, w := range []struct {
+		what   string
+		server Server
+	}{
+		{"which end the health checking once", Server{Age: 400 * ms, Ending: Final, EndsWatch: 1}},
+		{"which end the health checking once, in two steps", Server{Age: 400 * ms, Ending: TwoStep, EndsWatch: 1}},
+		{"which refuse streams after a GOAWAY", Server{Age: 400 * ms, RefusesLate: true}},
+	} {
+		all = append(all, namedWorld{"sixteen connections at the age of 0.4 s, " + w.what, World{
+			Servers: []Server{w.server}, Health: w.server.EndsWatch > 0, Latency: 20 * ms, Dial: 20 * ms, Setting: size(16),
+			Callers: []Callers{{For: 12 * sec, Loop: 30, Pause: 10 * ms, Takes: 5 * ms}},
+			Own:     Own{Failures: 2},
+		}})
+	}
 	return all
 }
 

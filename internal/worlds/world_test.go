@@ -54,6 +54,9 @@ type Server struct {
 	Fails  codes.Code    // what it answers at once to all, if not OK
 	Few    int           // answers, after which it closes the connection by a FIN
 	Mute   int           // after so many it answers no health check; 0 is never
+
+	EndsWatch   int  // so often on each connection it ends the health checking, which begins anew
+	RefusesLate bool // streams that come after it has announced an end are refused one by one
 }
 
 // A Limit is how many streams a server allows, and how it says so.
