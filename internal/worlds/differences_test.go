@@ -164,6 +164,12 @@ func (w *World) young() (d time.Duration) {
 	return d
 }
 
+// hasOne reports whether the pool has one connection, and no reason to grow where it may.
+func (w *World) hasOne() bool {
+	least, most := w.sizes()
+	return most == 1 || least <= 1 && !w.limited() && !w.has("targetStreams")
+}
+
 // queueOfOld is how long RPCs may be queued, all that come after half an hour of silence, in connections
 // that are not young, where the server allows fewer streams.
 func (w *World) queueOfOld() (d time.Duration) {

@@ -364,7 +364,7 @@ var meant = []difference{
 				return plain.slowest * time.Duration(n)
 			case w.limited():
 				return plain.slowest / 2
-			case plain.flying >= w.leastCap()-1 && w.most() == 1:
+			case plain.flying >= w.leastCap()-1 && w.hasOne():
 				return w.calls()
 			case plain.flying >= w.leastCap()-1: // one may be left for the health checking
 				return 3 * plain.slowest
