@@ -89,8 +89,14 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 	}
 	// Callers on a connection that is dark wait for a ping: how many, and from when on, is chance.
 	alike := w.anyPause() == 0 && w.few() == 0 && !w.refuses(f) &&
-		!w.happens(Darken) && !w.livesShort()
-	if n := f.good(); w.closed() && alike && w.outage() == 0 && !w.meetsAnother(f) && !w.drifts() && least >= sensible && n < least*4/5 {
+		!w.happens(Darken) && !w.livesShort() && !w.livesLess(w.roundTrip()*5/4)
+	n := f.good()
+	for i := range plain { // those that are lost together do not count twice
+		if more := f.failures() - plain[i].failures(); more > 0 {
+			n = max(n, f.good()+min(more, w.endsAgain()*plain[i].flying))
+		}
+	}
+	if w.closed() && alike && w.outage() == 0 && !w.meetsAnother(f) && !w.drifts() && least >= sensible && n < least*4/5 {
 		say("throughput: %d RPCs in all, plain %d", n, least)
 	}
 	// Callers that all call at once make dips of their own, in which none waits.

@@ -381,6 +381,8 @@ var meant = []difference{
 			switch {
 			case w.livesLess(w.roundTrip()):
 				n = f.rpcs
+			case w.livesLess(w.roundTrip() * 5 / 4):
+				n = f.rpcs / 2
 			case w.livesLess(2 * w.roundTrip()):
 				n = f.rpcs / 5
 			}
@@ -395,7 +397,7 @@ var meant = []difference{
 			return min(f.failed[codes.Unavailable], n)
 		},
 		slower: func(w *World, _ *figures) time.Duration { return 2 * w.credentials() },
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five; less than one, all",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five; less than one and a quarter, half of them; less than one, all",
 	},
 	{
 		name:   "leaked streams",
