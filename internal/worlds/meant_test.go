@@ -180,15 +180,26 @@ var meant = []difference{
 	},
 	{
 		name: "no streams for a while",
-		when: func(w *World) bool { return w.closedFor() > 0 && (w.fails() >= 0 || w.ages()) },
+		when: func(w *World) bool { return w.closedFor() > 0 && (w.fails() >= 0 || w.ages() || w.streams() > 0) },
 		lost: func(w *World, f, plain *figures) int {
-			if w.fails() < 0 {
+			switch {
+			case w.fails() < 0 && !w.ages():
+				return 0
+			case w.fails() < 0:
 				return plain.failures() * min(w.most(), max(0, f.made-plain.made)) / max(1, plain.made)
 			}
 			came := int(float64(f.rpcs) * min(1, w.closedFor().Seconds()/w.calls().Seconds()))
 			return min(came, f.failed[w.Servers[w.fails()].Fails])
 		},
-		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all. They stay in that queue when the others allow streams again, and so it takes longer, in which a server that ends connections at an age may end each once more",
+		slower: func(w *World, _ *figures) (d time.Duration) {
+			for _, c := range w.Callers {
+				if c.Streams > 0 {
+					d += c.For * time.Duration(c.Streams/max(1, w.leastLimit()))
+				}
+			}
+			return d
+		},
+		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all. They stay in that queue when the others allow streams again, and so it takes longer, even all after each other where these are long streams, and a server that ends connections at an age may end each once more",
 	},
 	{
 		name:   "first there",
