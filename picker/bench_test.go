@@ -43,7 +43,7 @@ func BenchmarkPick(b *testing.B) {
 							return
 						}
 						if res.Done != nil {
-							res.Done(balancer.DoneInfo{})
+							res.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
 						}
 					}
 				})
@@ -88,7 +88,7 @@ func spreads(p balancer.Picker, n int) bool {
 			return false
 		}
 		if res.Done != nil {
-			res.Done(balancer.DoneInfo{})
+			res.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
 		}
 		if seen[res.SubConn] = true; len(seen) == n {
 			return true
