@@ -98,7 +98,7 @@ func TestADialThatHangsHoldsNoRPCUp(t *testing.T) {
 }
 
 // Guards: `p.schedule.lastPublished.Add(` in releasesLocked: counted from when the place came free,
-// two places would stand empty for two milliseconds in seven, and fewer RPCs end than in a plain channel.
+// two places would stand empty for a millisecond in six, and fewer RPCs end than in a plain channel.
 func TestAPlaceThatComesFreeIsTakenAtOnceThoughAHundredAreHeld(t *testing.T) {
 	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{Handle: lasting(5 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
 		s.Break(harness.Hang)

@@ -117,8 +117,8 @@ func (p *pool) drainingLocked() (loads []*load.Load) {
 	return loads
 }
 
-// perHeld bounds the picks of RPCs that are held to 100,000 a second, and of pools with many connections,
-// where each takes longer, intervalLocked to fewer.
+// perHeld bounds the picks of RPCs that are held to 100,000 a second. A pick takes the longer the more
+// connections are full: so with few such RPCs intervalLocked bounds them closer.
 const perHeld = 10 * time.Microsecond
 
 // releasesLocked reports whether held RPCs must pick again because places came free: an

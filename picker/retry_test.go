@@ -76,6 +76,14 @@ func TestAnRPCThatTheServerTookAndLostHoldsNoOther(t *testing.T) {
 	require.True(t, r.pick())
 }
 
+// Guards: `code == codes.OK && info.BytesSent` in load.Load.fail: gRPC found no connection any more, and picks
+// another one.
+func TestAPickThatCameToNothingIsNoRetry(t *testing.T) {
+	r := restart(t)
+	r.old[0].Done(balancer.DoneInfo{})
+	require.False(t, r.waiters.Retrying())
+}
+
 // Guards: `|| !info.BytesReceived` in load.New, and `code == codes.OK` in load.Load.fail.
 func TestAStreamThatIsRefusedWhileItSendsIsRetried(t *testing.T) {
 	r := restart(t)

@@ -89,7 +89,7 @@ func pickOnce(p balancer.Picker) {
 		panic(fmt.Sprintf("a picker with %d READY connections: %v", pickConnections, err))
 	}
 	if res.Done != nil {
-		res.Done(balancer.DoneInfo{})
+		res.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
 	}
 }
 

@@ -14,12 +14,15 @@ func isTrouble(code codes.Code) bool {
 		code == codes.ResourceExhausted || code == codes.DeadlineExceeded || code == codes.DataLoss
 }
 
-// fail takes what the end of an RPC tells that failed. There is no error where gRPC finds that a stream
-// is refused while it sends a message.
+// fail takes what the end of an RPC tells that failed. gRPC gives no error where it finds while it sends a
+// message that the stream is at its end. That is taken for a refusal, though the stream may be lost: then
+// two picks of other RPCs may be held for a fresh connection; the other way round it could be refused twice.
+// There is none, too, where a picked connection is gone before there is a stream: that says nothing.
 func (l *Load) fail(info balancer.DoneInfo) {
 	code := status.Code(info.Err)
+	ended := code == codes.Unavailable || code == codes.OK && info.BytesSent
 	switch {
-	case (code == codes.Unavailable || code == codes.OK) && !info.BytesReceived && l.goAwayReceived.Load():
+	case ended && !info.BytesReceived && l.goAwayReceived.Load():
 		if !isLost(info.Err) {
 			l.waiters.expectRetry()
 		}

@@ -72,8 +72,8 @@ func (l *Load) Fresh() bool {
 }
 
 // isLost reports whether the connection was closed, after a GOAWAY, under an RPC that the server took: gRPC
-// retries only what was refused. It tells the two apart in its text alone; were that another one, lost RPCs
-// would be taken for refused ones, and other RPCs wait for nothing.
+// retries only what was refused. It tells the two apart in its text alone. Were that another one, lost RPCs
+// would be taken for refused ones: picks of other RPCs would be held in vain, and no RPC would be lost.
 func isLost(err error) bool {
 	return strings.Contains(status.Convert(err).Message(), "received prior goaway")
 }
