@@ -217,7 +217,6 @@ func (c *conn) answerLocked(id uint32, code codes.Code) {
 	}
 }
 
-// forgetLocked drops a stream that ended, and the connection behind the last one.
 func (c *conn) endWatch(id uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -225,6 +224,7 @@ func (c *conn) endWatch(id uint32) {
 	c.forgetLocked(id)
 }
 
+// forgetLocked drops a stream that ended, and the connection behind the last one.
 func (c *conn) forgetLocked(id uint32) {
 	s := c.streams[id]
 	if s == nil {

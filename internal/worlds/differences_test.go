@@ -99,6 +99,11 @@ func (w *World) shortest() (life time.Duration) {
 // livesLess reports whether a server ends connections before they are so old.
 func (w *World) livesLess(d time.Duration) bool { return 0 < w.shortest() && w.shortest() < d }
 
+// agesWithin reports whether a server ends connections when they are so old, also while they carry RPCs.
+func (w *World) agesWithin(d time.Duration) bool {
+	return slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Age > 0 && s.Age*9/10 < d })
+}
+
 // endsUnproven reports whether a server ends connections so soon that one that carried nothing counts
 // as failed.
 func (w *World) endsUnproven() bool { return w.livesLess(100 * time.Millisecond) }
@@ -164,10 +169,10 @@ func (w *World) young() (d time.Duration) {
 	return d
 }
 
-// hasOne reports whether the pool has one connection, and no reason to grow where it may.
+// hasOne reports whether the pool may grow, but has no reason to.
 func (w *World) hasOne() bool {
-	least, most := w.sizes()
-	return most == 1 || least <= 1 && !w.limited() && !w.has("targetStreams")
+	least, _ := w.sizes()
+	return least <= 1 && !w.limited() && !w.has("targetStreams")
 }
 
 // queueOfOld is how long RPCs may be queued, all that come after half an hour of silence, in connections
@@ -243,7 +248,7 @@ func (w *World) endsAgain() (n int) {
 }
 
 // endsEvenly is the time from one event to the next where three or more end all connections of all servers
-// by a final GOAWAY, at an even pace; 0 if none do.
+// by GOAWAYs, at an even pace; 0 if none do.
 func (w *World) endsEvenly() time.Duration {
 	var at []time.Duration
 	for _, e := range w.Events {
@@ -273,7 +278,7 @@ func (w *World) meetAgain() (n int) {
 				off, spread := math.Abs(turns-math.Round(turns))*turn, takes*(1+math.Sqrt(math.Abs(turns))/2)
 				return breaksAll(o) && turns > 0.5 && off < spread && spread < turn/4
 			}) {
-				n += c.Loop
+				n += int(math.Ceil(float64(c.Loop) * min(1, float64(w.handshake()+e.For)/turn))) // those that waited
 			}
 		}
 	}

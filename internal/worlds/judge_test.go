@@ -89,7 +89,7 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 	}
 	// Callers on a connection that is dark wait for a ping: how many, and from when on, is chance.
 	alike := w.anyPause() == 0 && w.few() == 0 && !w.refuses(f) &&
-		!w.happens(Darken) && !w.livesShort() && !w.livesLess(w.roundTrip()*5/4)
+		!w.happens(Darken) && !w.livesShort() && !w.agesWithin(w.roundTrip()*5/4)
 	n := f.good()
 	for i := range plain { // those that are lost together do not count twice
 		if more := f.failures() - plain[i].failures(); more > 0 {

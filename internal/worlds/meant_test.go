@@ -86,7 +86,7 @@ var meant = []difference{
 			least, most := w.sizes()
 			n := int(f.lasted/w.shortest()+1) * least
 			if least < most { // idleTimeout ÷ 8 is 30 s
-				n += len(w.Callers) * int(30*time.Second/w.shortest()+1) * most
+				n += len(w.Callers) * int(min(30*time.Second, f.lasted)/w.shortest()+1) * most
 			}
 			if least < most && w.leaked() > 0 && w.leastLimit() > 0 {
 				n += int(f.lasted/w.shortest()) * min(most, w.leaked()/w.leastLimit()+1)
@@ -175,7 +175,7 @@ var meant = []difference{
 	{
 		name:   "an even pace",
 		when:   func(w *World) bool { return w.endsEvenly() > 0 },
-		dials:  func(w *World, _, _ *figures) int { return int(w.calls()/w.endsEvenly()+1) * w.most() },
+		dials:  func(w *World, f, _ *figures) int { return min(int(w.calls()/w.endsEvenly()+1)*w.most(), f.rpcs/3) },
 		reason: "a server that ends all connections three times, as long after each other, looks like one that ends each after so many RPCs, and its connections are renewed after as many until one is not ended that carried these",
 	},
 	{
@@ -191,20 +191,22 @@ var meant = []difference{
 			came := int(float64(f.rpcs) * min(1, w.closedFor().Seconds()/w.calls().Seconds()))
 			return min(came, f.failed[w.Servers[w.fails()].Fails])
 		},
-		slower: func(w *World, _ *figures) (d time.Duration) {
+		slower: func(w *World, plain *figures) (d time.Duration) {
 			for _, c := range w.Callers {
-				if c.Streams > 0 {
+				if c.Streams > 0 && plain.slowest > c.For { // there some wait for them, too
 					d += c.For * time.Duration(c.Streams/max(1, w.leastLimit()))
 				}
 			}
 			return d
 		},
-		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all. They stay in that queue when the others allow streams again, and so it takes longer, even all after each other where these are long streams, and a server that ends connections at an age may end each once more",
+		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all. RPCs that are queued at one server meanwhile stay there when the others allow streams again. That takes longer, above all where they are long streams, and a server that ends connections at an age may end each once more",
 	},
 	{
-		name:   "first there",
-		when:   func(w *World) bool { return w.endsAgain() > 0 },
-		lost:   func(w *World, _, plain *figures) int { return w.endsAgain() * plain.flying },
+		name: "first there",
+		when: func(w *World) bool { return w.endsAgain() > 0 },
+		lost: func(w *World, f, plain *figures) int {
+			return min(f.failed[codes.Unavailable], w.endsAgain()*plain.flying)
+		},
 		slower: func(w *World, _ *figures) time.Duration { return time.Duration(min(2, w.endsAgain())) * w.handshake() },
 		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, or wait once more, each time that it happens",
 	},
@@ -218,7 +220,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a lost connection is dialled at once, and may be there when the server ends all it has again; that of a plain channel, which is dialled when the next RPC comes, may not be there yet, and lives on. And callers that waited for it all call at that time, and again after their pause: the next end may meet them all, where callers of plain channels are apart",
+		reason: "a lost connection is dialled at once, and may be there when the server ends all it has again; that of a plain channel, which is dialled when the next RPC comes, may not be there yet, and lives on. And callers that waited for the dial all call when it is over, and again after their pause: the next end may meet them all, where callers of plain channels are apart",
 	},
 	{
 		name: "flap",
@@ -375,7 +377,7 @@ var meant = []difference{
 				return plain.slowest * time.Duration(n)
 			case w.limited():
 				return plain.slowest / 2
-			case plain.flying >= w.leastCap()-1 && w.hasOne():
+			case plain.flying >= w.leastCap()-1 && (w.most() == 1 || w.hasOne() && plain.flying <= w.leastCap()+1):
 				return w.calls()
 			case plain.flying >= w.leastCap()-1: // one may be left for the health checking
 				return 3 * plain.slowest
@@ -392,7 +394,7 @@ var meant = []difference{
 			switch {
 			case w.livesLess(w.roundTrip()):
 				n = f.rpcs
-			case w.livesLess(w.roundTrip() * 5 / 4):
+			case w.agesWithin(w.roundTrip() * 5 / 4):
 				n = f.rpcs / 2
 			case w.livesLess(2 * w.roundTrip()):
 				n = f.rpcs / 5
@@ -408,7 +410,7 @@ var meant = []difference{
 			return min(f.failed[codes.Unavailable], n)
 		},
 		slower: func(w *World, _ *figures) time.Duration { return 2 * w.credentials() },
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five; less than one and a quarter, half of them; less than one, all",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five may be; at an age of less than one and a quarter, one in two; of less than one, all",
 	},
 	{
 		name:   "leaked streams",

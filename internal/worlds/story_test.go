@@ -70,6 +70,8 @@ func (s Server) story() string {
 	say(s.Fails != codes.OK, "answers %v to all", s.Fails)
 	say(s.Few > 0, "closes a connection after %d answers", s.Few)
 	say(s.Mute > 0, "answers but %d health checks", s.Mute)
+	say(s.EndsWatch > 0, "ends the health checking %d times on each connection", s.EndsWatch)
+	say(s.RefusesLate, "refuses streams that come after its GOAWAY one by one")
 	return strings.Join(all, ", ")
 }
 
