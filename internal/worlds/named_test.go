@@ -28,7 +28,7 @@ func TestNamedWorlds(t *testing.T) {
 		tt.world.Seed = uint64(i + 1)
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			v := tt.world.judge(t, tt.world.pool())
+			v := tt.world.judge(t, tt.world.pool(), appeal)
 			if v.worse != nil {
 				t.Error(v)
 			} else {
