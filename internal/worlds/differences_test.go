@@ -262,6 +262,21 @@ func (w *World) endsEvenly() time.Duration {
 	return at[1] - at[0]
 }
 
+// endsInTurn reports whether a GOAWAY ends all connections of a pool that deals RPCs in turn.
+func (w *World) endsInTurn() bool {
+	return w.has("round_robin") && slices.ContainsFunc(w.Events, func(e Event) bool {
+		return e.What == End && !e.Ending.losesRPCs()
+	})
+}
+
+// takes is how long an RPC takes, on average.
+func (w *World) takes() (d time.Duration) {
+	for _, c := range w.Callers {
+		d = max(d, c.Takes)
+	}
+	return d
+}
+
 // meetAgain is how many RPCs, at most, are lost for an event that breaks all connections off just when
 // callers call again that all waited after an earlier one.
 func (w *World) meetAgain() (n int) {

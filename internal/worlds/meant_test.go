@@ -173,10 +173,18 @@ var meant = []difference{
 		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes one or two RPCs, or three streams with that of the health checking, it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
 	},
 	{
-		name:   "an even pace",
-		when:   func(w *World) bool { return w.endsEvenly() > 0 },
-		dials:  func(w *World, f, _ *figures) int { return min(int(w.calls()/w.endsEvenly()+1)*w.most(), f.rpcs/3) },
-		reason: "a server that ends all connections three times, as long after each other, looks like one that ends each after so many RPCs, and its connections are renewed after as many until one is not ended that carried these",
+		name: "an even pace",
+		when: func(w *World) bool { return w.endsEvenly() > 0 || w.endsInTurn() },
+		dials: func(w *World, f, _ *figures) (n int) {
+			if pace := w.endsEvenly(); pace > 0 {
+				n = min(int(w.calls()/pace+1)*w.most(), f.rpcs/3)
+			}
+			if w.endsInTurn() { // all that come until those that come first have ended
+				n = max(n, w.come(w.handshake()+w.slow()+w.takes()*3/2)/3)
+			}
+			return n
+		},
+		reason: "a server that ends all connections three times, as long after each other, or once where RPCs are dealt in turn, ends connections that carried equally many RPCs. That looks like one that ends each after so many, and they are renewed after as many until one is not ended that carried these",
 	},
 	{
 		name: "no streams for a while",
@@ -234,7 +242,13 @@ var meant = []difference{
 		lost: func(_ *World, f, plain *figures) int {
 			return plain.flying * max(1, 1+(f.dials-f.made)-(plain.dials-plain.made))
 		},
-		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time: how many attempts there are is chance, and all RPCs that waited for one are lost with it",
+		slower: func(w *World, plain *figures) time.Duration {
+			if w.limited() {
+				return plain.slowest / 2
+			}
+			return 0
+		},
+		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time: how many attempts there are is chance, and all RPCs that waited for one are lost with it. At a stream limit they are queued where the first connections are, and wait longer there than in the queues of N channels",
 	},
 	{
 		name: "shorter than a dial",
