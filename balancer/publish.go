@@ -60,7 +60,6 @@ func (p *pool) publishLocked(step []*endpoint, now time.Time) {
 		p.waiters.EndRetries()
 	}
 	p.schedule.published(now)
-	p.schedule.republish = false
 	p.cc.UpdateState(balancer.State{ConnectivityState: next.state, Picker: p.pickerLocked(waiting, err)})
 }
 
@@ -117,13 +116,13 @@ func (p *pool) drainingLocked() (loads []*load.Load) {
 	return loads
 }
 
-// perHeld bounds the picks of RPCs that are held to 100,000 a second. A pick takes the longer the more
-// connections are full: so with few such RPCs intervalLocked bounds them closer.
+// perHeld bounds the picks of RPCs that are held to 100,000 a second. A pick among many full connections
+// takes longer, so intervalLocked comes on top of it.
 const perHeld = 10 * time.Microsecond
 
 // releasesLocked reports whether held RPCs must pick again because places came free: an
-// attempt that hangs must not hold them up. Many are released at once, few as soon as perHeld allows.
-// It counts from the last publication, for a place that is free for as long carries nothing.
+// attempt that hangs must not hold them up. Many are released at once, few some time after
+// the last publication: were it some time after the place came free, that would be empty meanwhile.
 func (p *pool) releasesLocked(now time.Time) bool {
 	some, many := p.waiters.Freed()
 	if many || !some {

@@ -46,9 +46,9 @@ type schedule struct {
 	nextDemand time.Time // no look at the demand signal before
 
 	unpublished   bool // other connections are READY than in the picker
-	republish     bool // RPCs that wait must pick again, though what is published stays the same
 	lastPublished time.Time
 	nextPublish   time.Time // of these; zero if they do not wait
+	republish     bool      // RPCs that wait must pick again, though what is published stays the same
 
 	nextRelease time.Time // of held RPCs, when places came free; zero, or past, if none did
 	nextResolve time.Time // of the resolver; zero if it is not asked
@@ -90,5 +90,5 @@ func (p *pool) resetTimerLocked(now time.Time) {
 // published says that a picker was published.
 func (s *schedule) published(now time.Time) {
 	s.unpublished, s.lastPublished, s.nextPublish = false, now, time.Time{}
-	s.nextRelease = time.Time{}
+	s.nextRelease, s.republish = time.Time{}, false
 }

@@ -50,7 +50,7 @@ type bounds struct {
 	requestLimit                 atomic.Uint32 // RPCs that may start in all
 }
 
-// history is what the server did on the connection, as far as it matters to RPCs.
+// history is what happened to the connection, as far as it matters to RPCs.
 type history struct {
 	served         atomic.Bool // see Answered
 	goAwayReceived atomic.Bool

@@ -15,14 +15,15 @@ func isTrouble(code codes.Code) bool {
 }
 
 // fail takes what the end of an RPC tells that failed. gRPC gives no error where it finds while it sends a
-// message that the stream is at its end. That is taken for a refusal, though the stream may be lost: then
-// two picks of other RPCs may be held for a fresh connection; the other way round it could be refused twice.
-// There is none, too, where a picked connection is gone before there is a stream: that says nothing.
+// message that the stream has ended. That is taken for a refusal, though the stream may be lost: then two
+// picks of other RPCs may be held for a fresh connection. Were a refused one taken for lost, it could be
+// refused twice. Nor is there an error where a picked connection is gone before there is a stream: that
+// tells nothing.
 func (l *Load) fail(info balancer.DoneInfo) {
 	code := status.Code(info.Err)
-	ended := code == codes.Unavailable || code == codes.OK && info.BytesSent
+	streamEnded := code == codes.Unavailable || code == codes.OK && info.BytesSent
 	switch {
-	case ended && !info.BytesReceived && l.goAwayReceived.Load():
+	case streamEnded && !info.BytesReceived && l.goAwayReceived.Load():
 		if !isLost(info.Err) {
 			l.waiters.expectRetry()
 		}

@@ -269,7 +269,7 @@ func (w *World) endsInTurn() bool {
 	})
 }
 
-// takes is how long an RPC takes, on average.
+// takes is how long RPCs take on average, of the callers whose take longest.
 func (w *World) takes() (d time.Duration) {
 	for _, c := range w.Callers {
 		d = max(d, c.Takes)
