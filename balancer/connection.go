@@ -92,21 +92,19 @@ func (p *pool) connectedLocked(s *subchannel) {
 
 // leastFailures is what a new connection begins with. Where all fail alike it would else get all RPCs,
 // until as many have failed there. One alone may fail by itself, and what takes no RPC says nothing.
-func (e *endpoint) leastFailures() uint64 {
-	least, siblings := uint64(math.MaxUint64), 0
+func (e *endpoint) leastFailures() (failures, inARow uint64) {
+	failures, inARow = math.MaxUint64, math.MaxUint64
+	siblings := 0
 	for _, s := range e.subchannels {
-		if s.conn == nil || s.Phase() != lifecycle.Ready || s.conn.load.Blocked() {
-			continue
-		}
-		siblings++
-		if least = min(least, s.conn.load.Failures()); least == 0 {
-			return 0
+		if s.conn != nil && s.Phase() == lifecycle.Ready && !s.conn.load.Blocked() {
+			siblings++
+			failures, inARow = min(failures, s.conn.load.Failures()), min(inARow, s.conn.load.FailedInARow())
 		}
 	}
 	if siblings < 2 {
-		return 0
+		return 0, 0
 	}
-	return least
+	return failures, inARow
 }
 
 // lostLocked takes the end of a connection or an attempt. transport may be nil.

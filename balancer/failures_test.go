@@ -22,16 +22,16 @@ func TestANewConnectionBeginsWithTheLeastFailuresOfItsSiblings(t *testing.T) {
 		r := restart(t)
 		for i, failures := range []uint64{1000, 600} {
 			r.connect(r.subs[i], start)
-			r.subs[i].conn.load.BeginWithFailures(failures)
+			r.subs[i].conn.load.BeginWithFailures(failures, failures/2)
 		}
-		begins := func(s *subchannel) uint64 {
+		begins := func(s *subchannel) [2]uint64 {
 			r.connect(s, start)
 			s.conn.subConn.sc = healthySubConn{}
 			s.conn = nil
 			r.p.connectedLocked(s)
-			return s.conn.load.Failures()
+			return [2]uint64{s.conn.load.Failures(), s.conn.load.FailedInARow()}
 		}
-		require.Equal(t, uint64(600), begins(r.subs[2]))
+		require.Equal(t, [2]uint64{600, 300}, begins(r.subs[2]))
 		r.subs[1].conn.load.SetLimit(0)
 		require.Zero(t, begins(r.subs[2]), "one may fail by itself, and one that takes no RPC says nothing")
 		r.connect(r.subs[1], start) // anew

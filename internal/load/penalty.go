@@ -79,10 +79,12 @@ func (l *Load) Failures() uint64 {
 	return 0
 }
 
-// BeginWithFailures makes so many count on a new connection, fewer than 2³², though none of its RPCs failed.
-func (l *Load) BeginWithFailures(n uint64) {
+// BeginWithFailures makes so many count on a new connection, fewer than 2³², though none of its RPCs failed:
+// for Failures, and until it answers one for FailedInARow.
+func (l *Load) BeginWithFailures(n, inARow uint64) {
 	if n > 0 {
 		l.penalty.Store(uint64(unixSecond())<<32 | n)
+		l.failedInARow.Store(uint32(inARow))
 	}
 }
 

@@ -255,6 +255,11 @@ func failingAtTheLimit() []namedWorld {
 			Servers: []Server{s, {Fails: codes.Internal}}, Latency: 25 * ms, Dial: ms, Warm: 3 * sec, Setting: size(4),
 			Callers: []Callers{{For: 2600 * ms, Rate: 190, Burst: 44}},
 		}},
+		{"an address fails all RPCs, another allows one stream, and connections live 400 ms", World{
+			Servers: []Server{{Fails: codes.Unavailable}, s}, Apart: true, Latency: ms / 5, Warm: 300 * ms, Setting: `{"size":4,"maxLifetime":"400ms"}`,
+			Callers: []Callers{{For: 1825 * ms, Rate: 273, Burst: 36, Takes: 5 * ms}},
+			Own:     Own{Failures: 252}, // as many as round_robin: half of them
+		}},
 		{"a server restarts, with five streams on each connection", World{
 			Servers: []Server{{}}, Latency: ms, Dial: 20 * ms, Warm: sec, Setting: `{"size":4,"picker":"round_robin"}`,
 			Callers: []Callers{{Streams: 20, For: 60 * sec}, {From: 41 * sec, Streams: 60, For: 5 * sec}},
