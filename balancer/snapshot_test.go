@@ -235,6 +235,8 @@ func TestASnapshotTellsWhyNothingWorks(t *testing.T) {
 		time.Sleep(time.Minute)
 		c.Break(harness.Refuse)
 		c.Cut()
+		synctest.Wait()
+		require.Error(t, c.call())
 		time.Sleep(100 * time.Millisecond)
 		p := shown(t)
 		require.Equal(t, "TRANSIENT_FAILURE", p.State)

@@ -22,7 +22,6 @@ type Endpoint struct {
 	settings    config.Config
 	addresses   []string      // alternatives that a subchannel may connect to
 	removed     bool          // the resolver does not list it: it only waits for its RPCs to end
-	down        bool          // a whole round of attempts failed, and none was READY since (gRFC A62)
 	subchannels []*Subchannel // in service or on their way there, oldest first
 	tally       tally         // of the subchannels; those that have closed stay in it
 	draining    []*Subchannel
@@ -33,10 +32,17 @@ type Endpoint struct {
 	requests    requestLimit
 	suspicion   suspicion
 	outage      *outage // nil while all is well
+	unready
 
 	clock clock
 	next  Plan // what events have added to it since the last one
 	source
+}
+
+// unready is what matters while no subchannel is READY.
+type unready struct {
+	wanted bool // an RPC or ClientConn.Connect wants a connection, and none was lost since
+	down   bool // a whole round of attempts failed that were wanted, and none was READY since (gRFC A62)
 }
 
 // source is what makes lives differ from each other.
@@ -160,7 +166,7 @@ func (e *Endpoint) Recycle() (connections int) {
 func (e *Endpoint) Wake(now time.Time) bool {
 	matters := !e.Used() || e.outage != nil
 	e.demand.window.observe(1, e.settings.IdleTimeout, now, e.demand.epoch)
-	e.allowAttempt()
+	e.setWanted(now)
 	return matters
 }
 

@@ -73,6 +73,9 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 		return false
 	}
 	served := s.InService()
+	if s.phase == Ready { // RPCs that want another one say so again
+		e.wanted = false
+	}
 	s.conn.facts.Answered = end.Answered
 	inOrder := end.NoError && e.Used() && now.Sub(s.conn.since) >= endsInOrderAfter
 	flapped = served && !inOrder && now.Before(s.conn.provenAt(e.settings))

@@ -13,7 +13,7 @@ type outage struct {
 	failures  int         // of the probe, in a row; at least 1
 	probe     *Subchannel // nil until one is chosen
 	attempt   *Subchannel // that was dialled last
-	sinceUp   int         // failures since a connection was last made
+	sinceUp   int         // failures since a connection was last made, of attempts that were wanted
 	noneUntil time.Time   // no attempt before, where gRPC's backoff does not hold
 }
 
@@ -37,7 +37,9 @@ func (e *Endpoint) countFailure(s *Subchannel) bool {
 		return false
 	}
 	o.failures++
-	o.sinceUp++
+	if e.wanted {
+		o.sinceUp++
+	}
 	for _, s := range e.subchannels { // connections from before the failure prove nothing
 		if s.Connected() {
 			s.conn.afterFlap = false
@@ -114,12 +116,20 @@ func (e *Endpoint) endOutage() {
 	}
 }
 
-// allowAttempt allows one attempt now, because an RPC or ClientConn.Connect asks for it; the
-// backoff begins anew.
-func (e *Endpoint) allowAttempt() {
+// setWanted says that an RPC or ClientConn.Connect wants a connection. One attempt is allowed now; the backoff
+// begins anew. A plain channel dials only then: so what an attempt of before came to fails no RPC, and no
+// RPC waits for the backoff of its SubConn. Another subchannel takes the place of that one.
+func (e *Endpoint) setWanted(now time.Time) {
 	if o := e.outage; o != nil {
-		o.noneUntil, o.failures = time.Time{}, min(o.failures, 1)
+		o.failures = min(o.failures, 1)
+		if p := o.probe; !e.wanted && p != nil && p.phase == Backoff {
+			e.clock = clock{now: now}
+			e.discard(p)
+			e.add(p.openedFor)
+		}
+		o.noneUntil = time.Time{}
 	}
+	e.wanted = true
 }
 
 // roundFailed reports that the endpoint has no READY subchannel and none in prospect: all attempts

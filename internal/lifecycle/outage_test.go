@@ -174,7 +174,28 @@ func TestARemovedEndpointIsRememberedWhileItFails(t *testing.T) {
 	require.True(t, s.did.Ended)
 }
 
-// Guards: `min(o.failures, 1)` and `o.noneUntil` in Endpoint.allowAttempt.
+// A plain channel would dial for the first RPC only, and may find the server back.
+//
+// Guards: `if e.wanted` in countFailure, `e.wanted = false` in Lost, and `e.discard(p)` in setWanted.
+func TestAnAttemptThatNoRPCWantedFailsNone(t *testing.T) {
+	s := tell(t, "size=1")
+	s.connect()
+	s.pass(time.Minute)
+	s.cut()
+	s.refuse()
+	s.wantState(StateConnecting, "no RPC wants a connection")
+	s.Wake(s.now)
+	s.settle()
+	s.want(Connecting, 1)
+	require.Len(t, s.did.Close, 1, "of which the SubConn backs off")
+	s.refuse()
+	s.wantState(StateTransientFailure)
+	s.Wake(s.now)
+	s.settle()
+	s.want(Backoff, 1)
+}
+
+// Guards: `min(o.failures, 1)` and `o.noneUntil` in Endpoint.setWanted.
 func TestAnRPCThatComesInAnOutageMayTryAtOnceAndTheBackoffBeginsAnew(t *testing.T) {
 	s := tell(t, "size=2")
 	s.connect()

@@ -117,9 +117,13 @@ func (e *Endpoint) open(size, base, renewals int) {
 	}
 	for len(e.subchannels) < size+renewals {
 		e.next.Resolve = e.next.Resolve || len(e.subchannels) >= size
-		e.subchannels = append(e.subchannels, &Subchannel{id: e.newID(), openedFor: e.openReason(size, base), tally: &e.tally})
-		e.tally[Idle]++
+		e.add(e.openReason(size, base))
 	}
+}
+
+func (e *Endpoint) add(why Reason) {
+	e.subchannels = append(e.subchannels, &Subchannel{id: e.newID(), openedFor: why, tally: &e.tally})
+	e.tally[Idle]++
 }
 
 func (e *Endpoint) tryAddresses() {
