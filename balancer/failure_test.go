@@ -113,7 +113,7 @@ func TestRPCsDoNotHangWhenTheLastConnectionGoesDuringABackoff(t *testing.T) {
 
 // It is dialled at once, and refused; a plain channel dials for the next RPC, and finds the server back.
 //
-// Guards: lifecycle.Endpoint.setWanted.
+// Guards: lifecycle.Endpoint.retryForRPCs.
 func TestAServerThatIsDownWhileNoRPCComesFailsNone(t *testing.T) {
 	for _, settings := range []string{`{"size":1}`, `{"size":4}`, `{}`} {
 		story(t, settings, harness.Options{}, func(t *testing.T, c client) {

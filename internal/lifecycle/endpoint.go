@@ -41,8 +41,10 @@ type Endpoint struct {
 
 // unready is what matters while no subchannel is READY.
 type unready struct {
-	wanted bool // an RPC or ClientConn.Connect wants a connection, and none was lost since
-	down   bool // a whole round of attempts failed that were wanted, and none was READY since (gRFC A62)
+	// wantedSince is when an RPC or ClientConn.Connect first wanted a connection after the last one
+	// was lost; or zero.
+	wantedSince time.Time
+	down        bool // a whole round of attempts failed that were wanted, and none was READY since (gRFC A62)
 }
 
 // source is what makes lives differ from each other.

@@ -73,8 +73,8 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 		return false
 	}
 	served := s.InService()
-	if s.phase == Ready { // RPCs that want another one say so again
-		e.wanted = false
+	if s.phase == Ready {
+		e.unwanted()
 	}
 	s.conn.facts.Answered = end.Answered
 	inOrder := end.NoError && e.Used() && now.Sub(s.conn.since) >= endsInOrderAfter
@@ -138,7 +138,8 @@ func (e *Endpoint) countFlap(s *Subchannel, now time.Time) {
 // pick_first becomes IDLE then, though it was in TRANSIENT_FAILURE before.
 func (e *Endpoint) reachable(s *Subchannel, address int, cause string) {
 	e.decideFailed(s, address, cause)
-	e.outage.sinceUp, e.down = 0, false
+	e.unwanted()
+	e.down = false
 }
 
 // decideLost says why the connection of s is gone.

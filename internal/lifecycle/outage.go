@@ -13,7 +13,7 @@ type outage struct {
 	failures  int         // of the probe, in a row; at least 1
 	probe     *Subchannel // nil until one is chosen
 	attempt   *Subchannel // that was dialled last
-	sinceUp   int         // failures since a connection was last made, of attempts that were wanted
+	sinceUp   int         // failures since a connection was last made, of attempts for RPCs
 	noneUntil time.Time   // no attempt before, where gRPC's backoff does not hold
 }
 
@@ -37,7 +37,7 @@ func (e *Endpoint) countFailure(s *Subchannel) bool {
 		return false
 	}
 	o.failures++
-	if e.wanted {
+	if s.forRPC {
 		o.sinceUp++
 	}
 	for _, s := range e.subchannels { // connections from before the failure prove nothing
@@ -58,7 +58,7 @@ func (e *Endpoint) startAttempts(most int) {
 				s.wait(e.clock.now)
 				continue
 			}
-			s.dial(len(e.addresses), e.clock.now)
+			e.dial(s)
 			most--
 		}
 		return
@@ -74,9 +74,14 @@ func (e *Endpoint) startAttempts(most int) {
 		e.next.MoreDials = true
 		s.wait(e.clock.now)
 	default:
-		s.dial(len(e.addresses), e.clock.now)
+		e.dial(s)
 		e.outage.attempt = s
 	}
+}
+
+func (e *Endpoint) dial(s *Subchannel) {
+	s.forRPC = !e.wantedSince.IsZero()
+	s.dial(len(e.addresses), e.clock.now)
 }
 
 // nextAttempt returns what may be dialled during an outage: a subchannel that may redial,
@@ -87,6 +92,7 @@ func (e *Endpoint) nextAttempt() *Subchannel {
 	if i := slices.IndexFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Idle && s.mayRedial }); i >= 0 {
 		return e.subchannels[i]
 	}
+	e.retryForRPCs()
 	if !e.clock.reached(o.noneUntil) {
 		return nil
 	}
@@ -116,20 +122,43 @@ func (e *Endpoint) endOutage() {
 	}
 }
 
-// setWanted says that an RPC or ClientConn.Connect wants a connection. One attempt is allowed now; the backoff
-// begins anew. A plain channel dials only then: so what an attempt of before came to fails no RPC, and no
-// RPC waits for the backoff of its SubConn. Another subchannel takes the place of that one.
+// setWanted says that an RPC or ClientConn.Connect wants a connection. One attempt is allowed now; the
+// backoff begins anew.
 func (e *Endpoint) setWanted(now time.Time) {
 	if o := e.outage; o != nil {
-		o.failures = min(o.failures, 1)
-		if p := o.probe; !e.wanted && p != nil && p.phase == Backoff {
-			e.clock = clock{now: now}
-			e.discard(p)
-			e.add(p.openedFor)
-		}
-		o.noneUntil = time.Time{}
+		o.noneUntil, o.failures = time.Time{}, min(o.failures, 1)
 	}
-	e.wanted = true
+	if e.wantedSince.IsZero() {
+		e.wantedSince = now
+	}
+}
+
+// unwanted says that a connection was lost that RPCs had, or that the server can be reached: RPCs that want
+// another one say so again, and what attempts came to before fails none.
+func (e *Endpoint) unwanted() {
+	e.wantedSince = time.Time{}
+	for _, s := range e.subchannels {
+		s.forRPC = false
+	}
+	if e.outage != nil {
+		e.outage.sinceUp = 0
+	}
+}
+
+// retryForRPCs makes another attempt at once if the last one began before an RPC wanted it, for a plain
+// channel dials only then. gRPC ends no backoff of a SubConn, so another subchannel takes the place of
+// that one. Where the attempt hung, RPCs have waited long enough.
+func (e *Endpoint) retryForRPCs() {
+	p := e.outage.probe
+	switch {
+	case p == nil || p.phase != Backoff || p.forRPC || e.wantedSince.IsZero():
+	case e.clock.now.Sub(e.wantedSince) >= longestHold:
+		e.outage.sinceUp = max(1, e.outage.sinceUp)
+	default:
+		e.discard(p)
+		e.add(p.openedFor)
+		e.outage.noneUntil = time.Time{}
+	}
 }
 
 // roundFailed reports that the endpoint has no READY subchannel and none in prospect: all attempts

@@ -116,9 +116,26 @@ func TestALostConnectionIsTriedAtOnceEvenInAnOutage(t *testing.T) {
 	s.want(Connecting, 1)
 	s.refuse()
 	s.want(Connecting, 0) // now the backoff holds for all
-	s.wantState(StateTransientFailure, "RPCs would hang until the backoff ends")
 	s.endBackoff()
 	require.Equal(t, s.subchannels[2:], s.those(Connecting), "the others had their attempt")
+}
+
+// Guards: `s.forRPC = false` in unwanted: RPCs would hang until the backoff of the probe ends, which failed
+// while others served.
+func TestARoundFailsThoughTheProbeFailedBefore(t *testing.T) {
+	s := tell(t, "size=2")
+	s.rise(s.those(Connecting)[0])
+	s.settle()
+	s.refuse()
+	s.pass(time.Minute)
+	s.cut()
+	s.Wake(s.now)
+	s.settle()
+	s.refuse()
+	s.want(Connecting, 1) // for the RPC
+	s.refuse()
+	s.want(Connecting, 0)
+	s.wantState(StateTransientFailure)
 }
 
 // Guards: `e.outage.attempt` in startAttempts, and `sinceUp > 1` in roundFailed.
@@ -176,23 +193,44 @@ func TestARemovedEndpointIsRememberedWhileItFails(t *testing.T) {
 
 // A plain channel would dial for the first RPC only, and may find the server back.
 //
-// Guards: `if e.wanted` in countFailure, `e.wanted = false` in Lost, and `e.discard(p)` in setWanted.
-func TestAnAttemptThatNoRPCWantedFailsNone(t *testing.T) {
+// Guards: `if s.forRPC` in countFailure, `e.unwanted()` in Lost, and
+// `p.forRPC` and `e.discard(p)` in retryForRPCs.
+func TestAnAttemptThatBeganBeforeAnRPCWantedItFailsNone(t *testing.T) {
+	for name, comes := range map[string]func(s *story){
+		"after it failed":        func(s *story) { s.refuse(); s.wantState(StateConnecting); s.Wake(s.now); s.settle() },
+		"while it was under way": func(s *story) { s.Wake(s.now); s.settle(); s.refuse() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := tell(t, "size=1")
+			s.connect()
+			s.pass(time.Minute)
+			s.cut()
+			comes(s)
+			s.wantState(StateConnecting)
+			s.want(Connecting, 1)
+			require.Len(t, s.did.Close, 1, "of which the SubConn backs off")
+			s.refuse()
+			s.wantState(StateTransientFailure)
+			s.Wake(s.now)
+			s.settle()
+			s.want(Backoff, 1)
+		})
+	}
+}
+
+// Guards: `>= longestHold` in retryForRPCs, and `e.wantedSince.IsZero()` in setWanted: RPCs would wait for
+// another one that hangs.
+func TestAnAttemptThatHungFailsRPCsThatWaitedForIt(t *testing.T) {
 	s := tell(t, "size=1")
 	s.connect()
 	s.pass(time.Minute)
 	s.cut()
-	s.refuse()
-	s.wantState(StateConnecting, "no RPC wants a connection")
 	s.Wake(s.now)
+	s.pass(20 * time.Second)
+	s.Wake(s.now) // another RPC
 	s.settle()
-	s.want(Connecting, 1)
-	require.Len(t, s.did.Close, 1, "of which the SubConn backs off")
 	s.refuse()
 	s.wantState(StateTransientFailure)
-	s.Wake(s.now)
-	s.settle()
-	s.want(Backoff, 1)
 }
 
 // Guards: `min(o.failures, 1)` and `o.noneUntil` in Endpoint.setWanted.

@@ -47,7 +47,7 @@ func newStory(t *testing.T, settings config.Config, addresses ...string) *story 
 		t: t, now: start, facts: make(map[*Subchannel]*Facts), before: func() {}, each: func(Plan) {},
 		Endpoint: New(settings, addresses, start, func() ID { last++; return last }, func() float64 { return 0.5 }),
 	}
-	s.wanted = true // a channel connects for an RPC, or for ClientConn.Connect
+	s.wantedSince = s.now // a channel connects for an RPC, or for ClientConn.Connect
 	return s
 }
 

@@ -81,13 +81,19 @@ func restarts() (all []namedWorld) {
 	for _, at := range []time.Duration{154 * ms, 210 * ms, 266 * ms} { // round trips are 50 ms
 		thrice.Events = append(thrice.Events, Event{At: at, What: End, Ending: Fin})
 	}
-	// Guards: lifecycle.Endpoint.setWanted.
+	// Guards: lifecycle.Endpoint.retryForRPCs.
 	for _, setting := range []string{size(1), size(4)} {
 		add("one is away for 27 ms while no RPC comes, "+setting, World{
 			Servers: []Server{{}}, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: setting,
 			Callers: []Callers{{For: 2 * sec, Loop: 20, Pause: 95 * ms}},
 			Events:  []Event{{At: 1020 * ms, What: Restart, Ending: Fin, For: 27 * ms}},
-			Own:     Own{Failures: 1},
+			Own:     Own{Failures: 1, Slowest: 50 * ms},
+		})
+		add("one is away for 120 ms, and RPCs come during the dial, "+setting, World{
+			Servers: []Server{{}}, Latency: ms, Dial: 100 * ms, Warm: sec, Setting: setting,
+			Callers: []Callers{{For: 2 * sec, Loop: 20, Pause: 95 * ms}},
+			Events:  []Event{{At: sec, What: Restart, Ending: Fin, For: 120 * ms}},
+			Own:     Own{Failures: 1, Slowest: 300 * ms},
 		})
 	}
 	// Guards: `p.schedule.republish || p.published.state != connectivity.Ready` in the balancer's lostLocked.
