@@ -101,7 +101,7 @@ var meant = []difference{
 			if least, _ := w.sizes(); least > 0 && w.breaksOff() && w.Warm > w.shortest() {
 				n++
 			}
-			n = min(f.failed[codes.Unavailable], n*plain.flying)
+			n = min(f.failed[codes.Unavailable], n*plain.flying/2)
 			if i := w.fails(); w.drifts() {
 				n += min(f.shares[i], f.failed[w.Servers[i].Fails])
 			}
@@ -133,17 +133,17 @@ var meant = []difference{
 			case w.endsUnproven() && w.happens(Darken):
 				return f.rpcs
 			}
-			if w.happens(Darken) && w.ends() > 0 { // all that come while the others are dialled
-				return plain.flying
+			if w.happens(Darken) && w.ends() > 0 { // of all that come while the others are dialled
+				return plain.flying / 2
 			}
 			rounds := min((f.made-f.most+w.most()-1)/w.most(), w.rounds(f))
 			if w.fails() >= 0 {
 				if i := w.fails(); !w.Apart && w.leastCap() > 0 && w.Servers[i].Cap == 0 { // which ends none
 					return min(f.shares[i], f.failed[w.Servers[i].Fails])
 				}
-				return w.streams() + int(float64(f.rpcs)*min(0.5, float64(rounds)*w.handshake().Seconds()/w.calls().Seconds()))
+				return w.streams() + int(float64(f.rpcs)*min(0.5, float64(rounds)*w.handshake().Seconds()/w.calls().Seconds())/2)
 			}
-			return rounds * plain.flying
+			return rounds * plain.flying / 2
 		},
 		slower: func(w *World, _ *figures) time.Duration {
 			if w.few() > 0 {
@@ -160,9 +160,9 @@ var meant = []difference{
 		},
 		lost: func(w *World, f, plain *figures) int {
 			if w.Health && w.leastCap() == 3 { // two RPCs, and the stream of the health checking
-				return min(f.failed[codes.Unavailable], f.made*plain.flying/w.most())
+				return min(f.failed[codes.Unavailable], f.made*plain.flying/w.most()/2)
 			}
-			return plain.flying
+			return plain.flying / 2
 		},
 		pause: func(w *World) time.Duration {
 			if w.Health && w.leastCap() == 3 {
@@ -213,7 +213,7 @@ var meant = []difference{
 		name: "first there",
 		when: func(w *World) bool { return w.endsAgain() > 0 },
 		lost: func(w *World, f, plain *figures) int {
-			return min(f.failed[codes.Unavailable], w.endsAgain()*plain.flying)
+			return min(f.failed[codes.Unavailable], w.endsAgain()*plain.flying/2)
 		},
 		slower: func(w *World, _ *figures) time.Duration { return time.Duration(min(2, w.endsAgain())) * w.handshake() },
 		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, or wait once more, each time that it happens",
@@ -237,14 +237,14 @@ var meant = []difference{
 			return int(w.flapFor() / (2 * max(w.handshake(), 10*time.Millisecond)))
 		},
 		outage: func(w *World) time.Duration {
-			return w.handshake() + 1200*time.Millisecond
+			return w.handshake() + 600*time.Millisecond
 		},
 		lost: func(_ *World, f, plain *figures) int {
-			return plain.flying * max(1, 1+(f.dials-f.made)-(plain.dials-plain.made))
+			return plain.flying * max(1, 1+(f.dials-f.made)-(plain.dials-plain.made)) / 2
 		},
 		slower: func(w *World, plain *figures) time.Duration {
 			if w.limited() {
-				return plain.slowest / 2
+				return plain.slowest / 4
 			}
 			return 0
 		},
@@ -268,13 +268,13 @@ var meant = []difference{
 			if w.handshake() < time.Second {
 				return 0
 			}
-			return plain.slowest * time.Duration(w.most()-1)
+			return plain.slowest * time.Duration(w.most()-1) / 2
 		},
 		lost: func(w *World, f, plain *figures) int {
 			if w.handshake() < time.Second {
 				return 0
 			}
-			return min(f.failed[codes.DeadlineExceeded]+f.failed[codes.Unavailable], plain.flying)
+			return min(f.failed[codes.DeadlineExceeded]+f.failed[codes.Unavailable], plain.flying/2)
 		},
 		late: func(w *World, _, _ *figures) (n int) {
 			for _, c := range w.Callers {
@@ -297,7 +297,7 @@ var meant = []difference{
 				longest = longest * 8 / 5
 				refused += longest * 2 / 3
 			}
-			return longest + w.handshake()
+			return longest/2 + w.handshake() // N channels have one, too
 		},
 		lost: func(w *World, f, _ *figures) int {
 			if i := w.fails(); i >= 0 {
@@ -338,16 +338,16 @@ var meant = []difference{
 		when: func(w *World) bool { return w.loses() || w.anyAllowsNone() || w.fails() >= 0 || w.refusals() > 1 },
 		lost: func(w *World, _, plain *figures) int {
 			if !w.loses() && !w.anyAllowsNone() {
-				n := max(0, w.refusals()-1) * plain.each
+				n := max(0, w.refusals()-1) * plain.each / 2
 				if w.fails() >= 0 {
 					n++
 				}
 				return n
 			}
 			if w.closesAfterAnother() {
-				return plain.flying
+				return plain.flying / 2
 			}
-			return plain.each + 1
+			return plain.each/2 + 1
 		},
 		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less; an RPC that two connections refuse, one after the other, is lost; and of RPCs in turn one more may fall to a server that fails all. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first, where the pool's RPCs went to the other",
 	},
@@ -356,7 +356,7 @@ var meant = []difference{
 		when: func(w *World) bool {
 			return slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.ShortOneIn > 0 })
 		},
-		late:   func(_ *World, ours, plain *figures) int { return max(ours.rpcs, plain.rpcs)/50 + plain.each },
+		late:   func(_ *World, ours, plain *figures) int { return max(ours.rpcs, plain.rpcs)/50 + plain.each/2 },
 		reason: "an RPC may wait a handshake and 50 ms longer: one in fifty may so meet a deadline that is shorter, and those of one connection",
 	},
 	{
@@ -388,17 +388,17 @@ var meant = []difference{
 		slower: func(w *World, plain *figures) time.Duration {
 			switch n := w.lowers(); {
 			case n > 1:
-				return plain.slowest * time.Duration(n)
+				return plain.slowest * time.Duration(n) / 2
 			case w.limited():
-				return plain.slowest / 2
+				return plain.slowest / 4
 			case plain.flying >= w.leastCap()-1 && (w.most() == 1 || w.hasOne() && plain.flying <= w.leastCap()+1):
-				return w.calls()
+				return w.calls() / 2
 			case plain.flying >= w.leastCap()-1: // one may be left for the health checking
-				return 3 * plain.slowest
+				return 3 * plain.slowest / 2
 			}
 			return 0
 		},
-		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a half, and where RPCs meet their deadlines there, how many do, to within one in fifty; and RPCs are queued by the limits of that time, so where a server lowers one they wait there as much longer. Nor are RPCs in turn that wait for a connection of a server that takes fewer on each than wait: the unluckiest waits for some more, and in a pool of one connection until fewer come: gRPC wakes them last come, first served",
+		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a quarter, and where RPCs meet their deadlines there, how many do, to within one in fifty; and RPCs are queued by the limits of that time, so where a server lowers one they wait there as much longer. Nor are RPCs in turn that wait for a connection of a server that takes fewer on each than wait: the unluckiest waits for some more, and in a pool of one connection until fewer come: gRPC wakes them last come, first served",
 	},
 	{
 		name: "short lives",
@@ -429,7 +429,7 @@ var meant = []difference{
 	{
 		name:   "leaked streams",
 		when:   func(w *World) bool { n := w.leastLimit(); return n > 0 && w.leaked() >= n },
-		lost:   func(_ *World, f, plain *figures) int { return min(f.failed[codes.DeadlineExceeded], plain.flying) },
+		lost:   func(_ *World, f, plain *figures) int { return min(f.failed[codes.DeadlineExceeded], plain.flying/2) },
 		reason: "streams that are never read keep their places: where as many as a server allows on a connection meet on one, which is chance, RPCs that are queued there wait until their deadlines",
 	},
 	{
