@@ -110,7 +110,7 @@ func (e *endpoint) leastFailures() (failures, inARow uint64) {
 // lostLocked takes the end of a connection or an attempt. transport may be nil.
 func (p *pool) lostLocked(s *subchannel, address int, transport *h2conn.Conn, now time.Time) {
 	cause := flapError(transport)
-	end := lifecycle.End{Cause: cause.Error()}
+	end := lifecycle.End{Cause: cause.Error(), Alone: p.endpoints.sum.listed == 1}
 	if c := s.conn; c != nil {
 		end.InFlight, end.Answered = c.load.InFlight(), c.load.Answered() || c.load.Starts() > 0 && c.health.answered(transport)
 		if g := goAwayOf(transport); g != nil {
@@ -122,9 +122,9 @@ func (p *pool) lostLocked(s *subchannel, address int, transport *h2conn.Conn, no
 	}
 	if s.endpoint.Lost(s.Subchannel, address, end, now) {
 		p.failure.connection = cause
-		// An RPC that waits may try at once, as one that comes may: it is to pick again.
-		p.schedule.republish = p.schedule.republish || p.published.state != connectivity.Ready
 	}
+	// An RPC that waits may try at once, as one that comes may: it is to pick again.
+	p.schedule.republish = p.schedule.republish || p.published.state != connectivity.Ready
 	if s.conn != nil && !s.Connected() {
 		p.recordDrainedLocked(s.conn)
 		p.disconnectLocked(s, now)

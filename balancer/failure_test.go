@@ -111,27 +111,6 @@ func TestRPCsDoNotHangWhenTheLastConnectionGoesDuringABackoff(t *testing.T) {
 	})
 }
 
-// It is dialled at once, and refused; a plain channel dials for the next RPC, and finds the server back.
-//
-// Guards: lifecycle.Endpoint.retryForRPCs.
-func TestAServerThatIsDownWhileNoRPCComesFailsNone(t *testing.T) {
-	for _, settings := range []string{`{"size":1}`, `{"size":4}`, `{}`} {
-		story(t, settings, harness.Options{}, func(t *testing.T, c client) {
-			time.Sleep(time.Minute)
-			c.Break(harness.Refuse)
-			c.Cut()
-			for range 3 { // the backoff grows
-				time.Sleep(10 * time.Second)
-				require.NotEqual(t, connectivity.TransientFailure, c.GetState())
-			}
-			c.Break(harness.None)
-			begin := time.Now()
-			require.NoError(t, c.call())
-			require.Zero(t, time.Since(begin))
-		})
-	}
-}
-
 // Guards: `s.mayRedial = !flapped` in lifecycle.Endpoint.Lost. Attempts to make the first
 // connection again let the backoff grow, to two minutes.
 func TestAnOutageAfterALongBackoffIsAsShortAsThatOfAPlainChannel(t *testing.T) {

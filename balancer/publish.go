@@ -133,8 +133,8 @@ func (p *pool) releasesLocked(now time.Time) bool {
 	return !now.Before(p.schedule.nextRelease)
 }
 
-// wakingPicker is the picker of a pool without a READY connection: an RPC wakes it where it is
-// idle, ends the backoff after a flap, as it would for a plain channel, and waits.
+// wakingPicker is the picker of a pool without a READY connection: an RPC wakes it where it is idle, has an
+// attempt at once where no RPC wanted the last one, or that flapped, as in a plain channel, and waits.
 type wakingPicker struct{ exitIdle *signal }
 
 func (w wakingPicker) Pick(balancer.PickInfo) (balancer.PickResult, error) {

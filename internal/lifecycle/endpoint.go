@@ -39,14 +39,6 @@ type Endpoint struct {
 	source
 }
 
-// unready is what matters while no subchannel is READY.
-type unready struct {
-	// wantedSince is when an RPC or ClientConn.Connect first wanted a connection after the last one
-	// was lost; or zero.
-	wantedSince time.Time
-	down        bool // a whole round of attempts failed that were wanted, and none was READY since (gRFC A62)
-}
-
 // source is what makes lives differ from each other.
 type source struct {
 	newID  func() ID
@@ -58,7 +50,7 @@ type source struct {
 // each new subchannel, random returns 0 to 1.
 func New(settings config.Config, addresses []string, epoch time.Time, newID func() ID, random func() float64) *Endpoint {
 	return &Endpoint{
-		settings: settings, addresses: addresses, source: source{newID, random}, demand: demand{epoch: epoch},
+		settings: settings, addresses: addresses, source: source{newID, random}, demand: demand{epoch: epoch}, unready: unready{wantedSince: epoch},
 		streamLimit: streamLimit{perConnection: NoLimit, reported: NoLimit},
 	}
 }
@@ -105,6 +97,8 @@ func (e *Endpoint) State() State {
 		return StateReady
 	case e.down:
 		return StateTransientFailure
+	case e.outage != nil && e.wantedSince.IsZero():
+		return StateIdle
 	}
 	return StateConnecting
 }

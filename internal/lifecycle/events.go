@@ -58,6 +58,7 @@ type End struct {
 	Took     int    // so many
 	GoAway   string // the GOAWAY in words; empty if there was none
 	Cause    string // why it ended, if it flapped
+	Alone    bool   // the channel has no other endpoint
 }
 
 // Lost says that the connection of s ended, or an attempt without backoff. It reports whether
@@ -73,9 +74,6 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 		return false
 	}
 	served := s.InService()
-	if s.phase == Ready {
-		e.unwanted()
-	}
 	s.conn.facts.Answered = end.Answered
 	inOrder := end.NoError && e.Used() && now.Sub(s.conn.since) >= endsInOrderAfter
 	flapped = served && !inOrder && now.Before(s.conn.provenAt(e.settings))
@@ -83,6 +81,9 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	if served {
 		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit
 		e.decideLost(s, end, now)
+		if end.Alone && !flapped {
+			e.unwanted()
+		}
 		e.clock = clock{now: now}
 		e.endOutage() // if it has proved itself, by its end at the latest
 	}
@@ -138,8 +139,7 @@ func (e *Endpoint) countFlap(s *Subchannel, now time.Time) {
 // pick_first becomes IDLE then, though it was in TRANSIENT_FAILURE before.
 func (e *Endpoint) reachable(s *Subchannel, address int, cause string) {
 	e.decideFailed(s, address, cause)
-	e.unwanted()
-	e.down = false
+	e.outage.sinceUp, e.down = 0, false
 }
 
 // decideLost says why the connection of s is gone.

@@ -59,6 +59,7 @@ func (s *story) end(sub *Subchannel, end End) (flapped bool) {
 	if f := s.facts[sub]; f != nil {
 		end.InFlight, end.Answered = f.InFlight, f.Answered
 	}
+	end.Alone = !s.others
 	flapped = s.Lost(sub, sub.Address(), end, s.now)
 	if !sub.Connected() {
 		delete(s.facts, sub)

@@ -13,7 +13,7 @@ type outage struct {
 	failures  int         // of the probe, in a row; at least 1
 	probe     *Subchannel // nil until one is chosen
 	attempt   *Subchannel // that was dialled last
-	sinceUp   int         // failures since a connection was last made, of attempts for RPCs
+	sinceUp   int         // failures of attempts for RPCs, since a connection was last made or lost
 	noneUntil time.Time   // no attempt before, where gRPC's backoff does not hold
 }
 
@@ -34,6 +34,9 @@ func (e *Endpoint) countFailure(s *Subchannel) bool {
 		o.probe = s
 	}
 	if o.probe != s {
+		if s.forRPC {
+			o.sinceUp = max(1, o.sinceUp)
+		}
 		return false
 	}
 	o.failures++
@@ -51,6 +54,7 @@ func (e *Endpoint) countFailure(s *Subchannel) bool {
 // startAttempts dials what may be dialled now, most subchannels at most.
 func (e *Endpoint) startAttempts(most int) {
 	e.endOutage()
+	e.retryForRPCs()
 	if e.outage == nil {
 		for s := range e.in(Idle) {
 			if most == 0 {
@@ -79,11 +83,6 @@ func (e *Endpoint) startAttempts(most int) {
 	}
 }
 
-func (e *Endpoint) dial(s *Subchannel) {
-	s.forRPC = !e.wantedSince.IsZero()
-	s.dial(len(e.addresses), e.clock.now)
-}
-
 // nextAttempt returns what may be dialled during an outage: a subchannel that may redial,
 // else the probe when its backoff is over. A probe in Backoff waits for gRPC; one that is
 // connected has yet to prove itself.
@@ -92,7 +91,6 @@ func (e *Endpoint) nextAttempt() *Subchannel {
 	if i := slices.IndexFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Idle && s.mayRedial }); i >= 0 {
 		return e.subchannels[i]
 	}
-	e.retryForRPCs()
 	if !e.clock.reached(o.noneUntil) {
 		return nil
 	}
@@ -119,45 +117,6 @@ func (e *Endpoint) endOutage() {
 	}
 	if since || proven > 0 && proven == len(e.subchannels) {
 		e.outage = nil
-	}
-}
-
-// setWanted says that an RPC or ClientConn.Connect wants a connection. One attempt is allowed now; the
-// backoff begins anew.
-func (e *Endpoint) setWanted(now time.Time) {
-	if o := e.outage; o != nil {
-		o.noneUntil, o.failures = time.Time{}, min(o.failures, 1)
-	}
-	if e.wantedSince.IsZero() {
-		e.wantedSince = now
-	}
-}
-
-// unwanted says that a connection was lost that RPCs had, or that the server can be reached: RPCs that want
-// another one say so again, and what attempts came to before fails none.
-func (e *Endpoint) unwanted() {
-	e.wantedSince = time.Time{}
-	for _, s := range e.subchannels {
-		s.forRPC = false
-	}
-	if e.outage != nil {
-		e.outage.sinceUp = 0
-	}
-}
-
-// retryForRPCs makes another attempt at once if the last one began before an RPC wanted it, for a plain
-// channel dials only then. gRPC ends no backoff of a SubConn, so another subchannel takes the place of
-// that one. Where the attempt hung, RPCs have waited long enough.
-func (e *Endpoint) retryForRPCs() {
-	p := e.outage.probe
-	switch {
-	case p == nil || p.phase != Backoff || p.forRPC || e.wantedSince.IsZero():
-	case e.clock.now.Sub(e.wantedSince) >= longestHold:
-		e.outage.sinceUp = max(1, e.outage.sinceUp)
-	default:
-		e.discard(p)
-		e.add(p.openedFor)
-		e.outage.noneUntil = time.Time{}
 	}
 }
 

@@ -120,17 +120,17 @@ func TestALostConnectionIsTriedAtOnceEvenInAnOutage(t *testing.T) {
 	require.Equal(t, s.subchannels[2:], s.those(Connecting), "the others had their attempt")
 }
 
-// Guards: `s.forRPC = false` in unwanted: RPCs would hang until the backoff of the probe ends, which failed
-// while others served.
+// Guards: `s.forRPC = false` in unwanted: RPCs would hang until the backoff of the probe ends, which
+// failed while others served.
 func TestARoundFailsThoughTheProbeFailedBefore(t *testing.T) {
 	s := tell(t, "size=2")
+	s.others = false
 	s.rise(s.those(Connecting)[0])
 	s.settle()
 	s.refuse()
 	s.pass(time.Minute)
 	s.cut()
-	s.Wake(s.now)
-	s.settle()
+	s.wake()
 	s.refuse()
 	s.want(Connecting, 1) // for the RPC
 	s.refuse()
@@ -191,46 +191,97 @@ func TestARemovedEndpointIsRememberedWhileItFails(t *testing.T) {
 	require.True(t, s.did.Ended)
 }
 
+// alone begins a story in which the last connection of a channel was lost a moment ago.
+func alone(t *testing.T, settings string) *story {
+	s := tell(t, settings)
+	s.others = false
+	s.connect()
+	s.pass(time.Minute)
+	s.cut()
+	s.wantState(StateConnecting)
+	return s
+}
+
+// wake is a step in which an RPC finds no connection.
+func (s *story) wake() {
+	s.Wake(s.now)
+	s.settle()
+}
+
 // A plain channel would dial for the first RPC only, and may find the server back.
 //
-// Guards: `if s.forRPC` in countFailure, `e.unwanted()` in Lost, and
-// `p.forRPC` and `e.discard(p)` in retryForRPCs.
+// Guards: `e.unwanted()` in Lost, `if s.forRPC` in countFailure, `e.wantedSince.IsZero()` in State,
+// `!s.forRPC` in outdated, and each case of retryForRPCs.
 func TestAnAttemptThatBeganBeforeAnRPCWantedItFailsNone(t *testing.T) {
 	for name, comes := range map[string]func(s *story){
-		"after it failed":        func(s *story) { s.refuse(); s.wantState(StateConnecting); s.Wake(s.now); s.settle() },
-		"while it was under way": func(s *story) { s.Wake(s.now); s.settle(); s.refuse() },
+		"after it failed":      func(s *story) { s.refuse(); s.wantState(StateIdle); s.wake() },
+		"just after it began":  func(s *story) { s.pass(attemptDelay - 1); s.wake(); s.refuse() },
+		"while it hangs":       func(s *story) { s.pass(attemptDelay); s.wake() },
+		"while the next hangs": func(s *story) { s.refuse(); s.endBackoff(); s.pass(time.Minute); s.wake() },
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := tell(t, "size=1")
-			s.connect()
-			s.pass(time.Minute)
-			s.cut()
-			comes(s)
-			s.wantState(StateConnecting)
-			s.want(Connecting, 1)
-			require.Len(t, s.did.Close, 1, "of which the SubConn backs off")
-			s.refuse()
-			s.wantState(StateTransientFailure)
-			s.Wake(s.now)
-			s.settle()
-			s.want(Backoff, 1)
-		})
+		for _, size := range []string{"size=1", "size=3"} {
+			t.Run(name+", "+size, func(t *testing.T) {
+				s := alone(t, size)
+				comes(s)
+				s.wantState(StateConnecting)
+				s.rise(s.those(Connecting)[0])
+				s.settle()
+				s.wantState(StateReady)
+			})
+			t.Run(name+", and is refused, "+size, func(t *testing.T) {
+				s := alone(t, size)
+				comes(s)
+				s.refuse()
+				s.wantState(StateTransientFailure)
+				s.wake()
+				s.want(Connecting, 0)
+			})
+		}
 	}
 }
 
-// Guards: `>= longestHold` in retryForRPCs, and `e.wantedSince.IsZero()` in setWanted: RPCs would wait for
+// Guards: `longestHold` in retryForRPCs, and `e.wantedSince.IsZero()` in setWanted: RPCs would wait for
 // another one that hangs.
 func TestAnAttemptThatHungFailsRPCsThatWaitedForIt(t *testing.T) {
+	s := alone(t, "size=1")
+	s.wake()
+	s.pass(20 * time.Second)
+	s.wake() // another RPC
+	s.refuse()
+	s.wantState(StateTransientFailure)
+}
+
+// round_robin dials the servers that it has lost at once.
+//
+// Guards: `end.Alone` in Lost.
+func TestInAChannelOfSeveralEndpointsAllAttemptsCount(t *testing.T) {
 	s := tell(t, "size=1")
 	s.connect()
 	s.pass(time.Minute)
 	s.cut()
-	s.Wake(s.now)
-	s.pass(20 * time.Second)
-	s.Wake(s.now) // another RPC
-	s.settle()
 	s.refuse()
 	s.wantState(StateTransientFailure)
+}
+
+// Guards: `!flapped` before unwanted: the wish of ClientConn.Connect holds until it had a connection.
+func TestAFlapEndsNoWish(t *testing.T) {
+	s := tell(t, "size=1")
+	s.others = false
+	s.connect()
+	s.cut()
+	s.refuse()
+	s.wantState(StateTransientFailure)
+}
+
+// Guards: `e.has(Ready)` in retryForRPCs.
+func TestConnectDialsNothingAnewWhileASubchannelIsReady(t *testing.T) {
+	s := alone(t, "size=2")
+	s.rise(s.those(Connecting)[0])
+	s.settle()
+	s.refuse()
+	s.want(Backoff, 1)
+	s.wake()
+	s.want(Backoff, 1)
 }
 
 // Guards: `min(o.failures, 1)` and `o.noneUntil` in Endpoint.setWanted.

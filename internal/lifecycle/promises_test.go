@@ -6,8 +6,8 @@ import "slices"
 type promises struct {
 	*story
 	wasReady int
-	wasAlone bool // an attempt of an outage was under way
-	serving  int  // by the decisions: connections that were opened and have not left
+	attempt  *Subchannel // of an outage, that was under way; or nil
+	serving  int         // by the decisions: connections that were opened and have not left
 	lastSize int
 	maxSize  int // the largest since none drained
 	dropped  int // since then: by shrinking, and because they could not wait
@@ -16,7 +16,9 @@ type promises struct {
 // expect looks at what the next plan must not lessen.
 func (p *promises) expect() {
 	p.wasReady = p.count(Ready)
-	p.wasAlone = p.outage != nil && p.outage.attempt != nil && p.outage.attempt.phase == Connecting
+	if p.attempt = nil; p.outage != nil && p.outage.attempt != nil && p.outage.attempt.phase == Connecting {
+		p.attempt = p.outage.attempt
+	}
 }
 
 // planned holds a plan against the promises.
@@ -41,7 +43,8 @@ func (p *promises) mustAttempt(plan Plan) {
 			begun++
 		}
 	}
-	p.must(begun == 0 || begun == 1 && !p.wasAlone, "in an outage %d attempts beside others", begun)
+	alone := p.attempt == nil || p.attempt.phase != Connecting // it may have been given up for another one
+	p.must(begun == 0 || begun == 1 && alone, "in an outage %d attempts beside others", begun)
 	p.must(!plan.Hold || p.has(Ready), "in an outage RPCs are held, and none can end it")
 	p.must(p.outage.failures > 0, "an outage without failure")
 }

@@ -43,12 +43,10 @@ func tellOf(t *testing.T, settings string, addresses ...string) *story {
 
 func newStory(t *testing.T, settings config.Config, addresses ...string) *story {
 	var last ID
-	s := &story{
+	return &story{
 		t: t, now: start, facts: make(map[*Subchannel]*Facts), before: func() {}, each: func(Plan) {},
 		Endpoint: New(settings, addresses, start, func() ID { last++; return last }, func() float64 { return 0.5 }),
 	}
-	s.wantedSince = s.now // a channel connects for an RPC, or for ClientConn.Connect
-	return s
 }
 
 // demandOf is a step in which so many RPCs wait outside.

@@ -1,0 +1,88 @@
+package balancer_test
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/status"
+
+	"github.com/grpc-subpool/subpool/internal/harness"
+)
+
+// It is dialled at once, and refused or not answered; a plain channel dials for the next RPC, and finds the
+// server back.
+//
+// Guards: lifecycle.Endpoint.retryForRPCs, and `Alone` in lostLocked.
+func TestAServerThatIsAwayWhileNoRPCComesFailsNone(t *testing.T) {
+	for _, settings := range []string{`{"size":1}`, `{"size":4}`, `{}`} {
+		for _, fault := range []harness.Fault{harness.Refuse, harness.Hang} {
+			story(t, settings, harness.Options{}, func(t *testing.T, c client) {
+				time.Sleep(time.Minute)
+				c.Break(fault)
+				c.Cut()
+				for range 3 { // the backoff grows
+					time.Sleep(10 * time.Second)
+					require.NotEqual(t, connectivity.TransientFailure, c.GetState())
+				}
+				c.Break(harness.None)
+				begin := time.Now()
+				require.NoError(t, c.call())
+				require.Zero(t, time.Since(begin))
+			})
+		}
+	}
+}
+
+// A program that waits for READY or TRANSIENT_FAILURE, and connects where it finds IDLE.
+//
+// Guards: `!flapped` before unwanted in lifecycle.Endpoint.Lost, and `e.wantedSince.IsZero()` in its State.
+func TestAProgramThatConnectsWhereItFindsIDLESeesAnOutage(t *testing.T) {
+	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
+		time.Sleep(time.Minute)
+		c.Break(harness.Refuse)
+		c.Cut()
+		for range 10 {
+			time.Sleep(100 * time.Millisecond)
+			if c.GetState() == connectivity.Idle {
+				c.Connect()
+			}
+		}
+		require.Equal(t, connectivity.TransientFailure, c.GetState())
+	})
+}
+
+// round_robin would have been in TRANSIENT_FAILURE.
+//
+// Guards: `Alone` in lostLocked.
+func TestNoRPCWaitsForAnEndpointThatFailedWhileAnotherServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		var away atomic.Bool
+		dial := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			if away.Load() {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return s.Dial(ctx, addr)
+		})
+		c := client{t, channelOf(t, s, resolverOf("a:1", "b:1"), harness.Policy(`{"size":1}`), dial, grpc.WithIdleTimeout(0)), s}
+		require.NoError(t, c.call())
+		time.Sleep(time.Minute)
+		away.Store(true)
+		c.Cut(1)
+		time.Sleep(time.Hour)
+		c.Cut()
+		time.Sleep(time.Minute)
+		begin := time.Now()
+		require.Equal(t, codes.Unavailable, status.Code(c.call()))
+		require.Zero(t, time.Since(begin))
+	})
+}
