@@ -101,7 +101,7 @@ var meant = []difference{
 			if least, _ := w.sizes(); least > 0 && w.breaksOff() && w.Warm > w.shortest() {
 				n++
 			}
-			n = min(f.failed[codes.Unavailable], n*plain.flying/2)
+			n = min(f.failed[codes.Unavailable], n*plain.flying)
 			if i := w.fails(); w.drifts() {
 				n += min(f.shares[i], f.failed[w.Servers[i].Fails])
 			}
@@ -141,9 +141,9 @@ var meant = []difference{
 				if i := w.fails(); !w.Apart && w.leastCap() > 0 && w.Servers[i].Cap == 0 { // which ends none
 					return min(f.shares[i], f.failed[w.Servers[i].Fails])
 				}
-				return w.streams() + int(float64(f.rpcs)*min(0.5, float64(rounds)*w.handshake().Seconds()/w.calls().Seconds())/2)
+				return w.streams() + int(float64(f.rpcs)*min(0.5, float64(rounds)*w.handshake().Seconds()/w.calls().Seconds()))
 			}
-			return rounds * plain.flying / 2
+			return rounds * plain.flying
 		},
 		slower: func(w *World, _ *figures) time.Duration {
 			if w.few() > 0 {
@@ -237,10 +237,10 @@ var meant = []difference{
 			return int(w.flapFor() / (2 * max(w.handshake(), 10*time.Millisecond)))
 		},
 		outage: func(w *World) time.Duration {
-			return w.handshake() + 600*time.Millisecond
+			return w.handshake() + 1200*time.Millisecond
 		},
 		lost: func(_ *World, f, plain *figures) int {
-			return plain.flying * max(1, 1+(f.dials-f.made)-(plain.dials-plain.made)) / 2
+			return plain.flying * max(1, 1+(f.dials-f.made)-(plain.dials-plain.made))
 		},
 		slower: func(w *World, plain *figures) time.Duration {
 			if w.limited() {
@@ -297,7 +297,7 @@ var meant = []difference{
 				longest = longest * 8 / 5
 				refused += longest * 2 / 3
 			}
-			return longest/2 + w.handshake() // N channels have one, too
+			return longest + w.handshake()
 		},
 		lost: func(w *World, f, _ *figures) int {
 			if i := w.fails(); i >= 0 {
