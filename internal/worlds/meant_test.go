@@ -408,7 +408,7 @@ var meant = []difference{
 			switch {
 			case w.livesLess(w.roundTrip()):
 				n = f.rpcs
-			case w.agesWithin(w.roundTrip() * 5 / 4):
+			case w.livesLess(w.roundTrip() * 5 / 4):
 				n = f.rpcs / 2
 			case w.livesLess(2 * w.roundTrip()):
 				n = f.rpcs / 5
@@ -423,8 +423,13 @@ var meant = []difference{
 			}
 			return min(f.failed[codes.Unavailable], n)
 		},
-		slower: func(w *World, _ *figures) time.Duration { return 2 * w.credentials() },
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five may be; at an age of less than one and a quarter, one in two; of less than one, all",
+		slower: func(w *World, _ *figures) time.Duration {
+			if w.livesLess(w.roundTrip() * 5 / 4) {
+				return 2*w.credentials() + 3*w.handshake()
+			}
+			return 2 * w.credentials()
+		},
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five may be; at less than one and a quarter, one in two, and those that are not wait for three more dials; at less than one, all",
 	},
 	{
 		name:   "leaked streams",
