@@ -131,5 +131,3 @@ func (e *Endpoint) roundFailed() bool {
 	failed := sinceUp > 1 || (sinceUp > 0 || e.has(NotServing)) && !e.pending()
 	return failed && !e.has(Ready)
 }
-
-func (e *Endpoint) pending() bool { return slices.ContainsFunc(e.subchannels, (*Subchannel).Pending) }

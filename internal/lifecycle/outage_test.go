@@ -251,6 +251,21 @@ func TestAnAttemptThatHungFailsRPCsThatWaitedForIt(t *testing.T) {
 	s.wantState(StateTransientFailure)
 }
 
+// Guards: `!e.outdated(s)` in pending: RPCs would wait until those that hang are given up.
+func TestTheAttemptForAnRPCFailsItThoughOthersHang(t *testing.T) {
+	s := alone(t, "size=3")
+	s.pass(attemptDelay)
+	s.wake()
+	for _, sub := range s.those(Connecting) {
+		if sub.forRPC {
+			s.fail(sub)
+		}
+	}
+	s.settle()
+	s.want(Connecting, 2)
+	s.wantState(StateTransientFailure)
+}
+
 // round_robin dials the servers that it has lost at once.
 //
 // Guards: `end.Alone` in Lost.

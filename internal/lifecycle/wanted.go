@@ -57,13 +57,17 @@ func (e *Endpoint) outdated(s *Subchannel) bool {
 	return !s.forRPC && (late || s.phase == Backoff)
 }
 
+// pending reports whether an attempt is under way for which an RPC may wait, or is about to be.
+func (e *Endpoint) pending() bool {
+	return slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.Pending() && !e.outdated(s) })
+}
+
 // retryForRPCs makes another attempt if all began before an RPC wanted them, by a subchannel in place of
 // one of theirs: gRPC ends no backoff of a SubConn. Where RPCs have waited for an attempt that hung, they
 // do not wait for another one, and fail.
 func (e *Endpoint) retryForRPCs() {
-	if e.wantedSince.IsZero() || e.has(Ready) || slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool {
-		return s.forRPC || s.Pending() && !e.outdated(s)
-	}) {
+	retried := slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.forRPC })
+	if e.wantedSince.IsZero() || e.has(Ready) || retried || e.pending() {
 		return
 	}
 	late := slices.IndexFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Connecting })
