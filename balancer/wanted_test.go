@@ -41,6 +41,23 @@ func TestAServerThatIsAwayWhileNoRPCComesFailsNone(t *testing.T) {
 	}
 }
 
+// The first attempt hangs still, so there is no outage yet.
+//
+// Guards: `!e.has(Ready)` in lifecycle.Endpoint.Wake.
+func TestNoRPCWaitsForAFirstAttemptThatHangs(t *testing.T) {
+	story(t, `{"size":1}`, harness.Options{}, func(t *testing.T, c client) {
+		time.Sleep(time.Minute)
+		require.NoError(t, c.call())
+		c.Break(harness.Hang)
+		c.Cut()
+		time.Sleep(2 * time.Second)
+		c.Break(harness.None)
+		begin := time.Now()
+		require.NoError(t, c.call())
+		require.Zero(t, time.Since(begin))
+	})
+}
+
 // A program that waits for READY or TRANSIENT_FAILURE, and connects where it finds IDLE.
 //
 // Guards: `!flapped` before unwanted in lifecycle.Endpoint.Lost, and `e.wantedSince.IsZero()` in its State.

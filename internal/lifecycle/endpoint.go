@@ -157,10 +157,10 @@ func (e *Endpoint) Recycle() (connections int) {
 }
 
 // Wake says that an RPC found the channel without a connection, or that ClientConn.Connect
-// was called: an endpoint without subchannels opens one, and one in an outage may try once. It
-// reports whether a plan may say so.
+// was called: an endpoint without subchannels opens one, and one in an outage, or whose
+// attempts hang, may try once. It reports whether a plan may say so.
 func (e *Endpoint) Wake(now time.Time) bool {
-	matters := !e.Used() || e.outage != nil
+	matters := !e.Used() || e.outage != nil || !e.has(Ready)
 	e.demand.window.observe(1, e.settings.IdleTimeout, now, e.demand.epoch)
 	e.setWanted(now)
 	return matters
