@@ -45,13 +45,23 @@ func TestAServerThatIsAwayWhileNoRPCComesFailsNone(t *testing.T) {
 //
 // Guards: `!e.has(Ready)` in lifecycle.Endpoint.Wake.
 func TestNoRPCWaitsForAFirstAttemptThatHangs(t *testing.T) {
-	story(t, `{"size":1}`, harness.Options{}, func(t *testing.T, c client) {
-		time.Sleep(time.Minute)
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		var away atomic.Bool
+		dial := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			if away.Load() {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return s.Dial(ctx, addr)
+		})
+		c := client{t, channelOf(t, s, resolverOf("a:1"), harness.Policy(`{"size":1}`), dial), s}
 		require.NoError(t, c.call())
-		c.Break(harness.Hang)
+		time.Sleep(time.Minute) // the use is sampled
+		away.Store(true)
 		c.Cut()
 		time.Sleep(2 * time.Second)
-		c.Break(harness.None)
+		away.Store(false)
 		begin := time.Now()
 		require.NoError(t, c.call())
 		require.Zero(t, time.Since(begin))
