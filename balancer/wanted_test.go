@@ -17,6 +17,18 @@ import (
 	"github.com/grpc-subpool/subpool/internal/harness"
 )
 
+// dialsThatHang hang for good, those that begin while away is set.
+func dialsThatHang(s *harness.Server) (away *atomic.Bool, dial grpc.DialOption) {
+	away = new(atomic.Bool)
+	return away, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		if away.Load() {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return s.Dial(ctx, addr)
+	})
+}
+
 // It is dialled at once, and refused or not answered; a plain channel dials for the next RPC, and finds the
 // server back.
 //
@@ -47,14 +59,7 @@ func TestAServerThatIsAwayWhileNoRPCComesFailsNone(t *testing.T) {
 func TestNoRPCWaitsForAFirstAttemptThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
-		var away atomic.Bool
-		dial := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-			if away.Load() {
-				<-ctx.Done()
-				return nil, ctx.Err()
-			}
-			return s.Dial(ctx, addr)
-		})
+		away, dial := dialsThatHang(s)
 		c := client{t, channelOf(t, s, resolverOf("a:1"), harness.Policy(`{"size":1}`), dial), s}
 		require.NoError(t, c.call())
 		time.Sleep(time.Minute) // the use is sampled
@@ -70,7 +75,7 @@ func TestNoRPCWaitsForAFirstAttemptThatHangs(t *testing.T) {
 
 // A program that waits for READY or TRANSIENT_FAILURE, and connects where it finds IDLE.
 //
-// Guards: `!flapped` before unwanted in lifecycle.Endpoint.Lost, and `e.wantedSince.IsZero()` in its State.
+// Guards: `e.wantedSince.IsZero()` in lifecycle.Endpoint.State.
 func TestAProgramThatConnectsWhereItFindsIDLESeesAnOutage(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		time.Sleep(time.Minute)
@@ -92,14 +97,7 @@ func TestAProgramThatConnectsWhereItFindsIDLESeesAnOutage(t *testing.T) {
 func TestNoRPCWaitsForAnEndpointThatFailedWhileAnotherServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := harness.Start(t, harness.Options{})
-		var away atomic.Bool
-		dial := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-			if away.Load() {
-				<-ctx.Done()
-				return nil, ctx.Err()
-			}
-			return s.Dial(ctx, addr)
-		})
+		away, dial := dialsThatHang(s)
 		c := client{t, channelOf(t, s, resolverOf("a:1", "b:1"), harness.Policy(`{"size":1}`), dial, grpc.WithIdleTimeout(0)), s}
 		require.NoError(t, c.call())
 		time.Sleep(time.Minute)

@@ -6,19 +6,21 @@ import (
 )
 
 // A lost connection is dialled at once. A plain channel to one endpoint becomes IDLE instead, and dials for
-// the next RPC: the server may be back by then. So an attempt that began before an RPC wanted it fails none:
+// the next RPC: the server may be back by then. So an attempt that began before an RPC wanted it is made again for the RPC:
 //
 //	lost ─▶ dialled, CONNECTING ── refused ──▶ IDLE ── refused ──▶ IDLE …
 //	RPC, and an attempt backs off or has lasted for attemptDelay ─▶ another one at once, CONNECTING
 //	RPC, and an attempt began just now ─▶ waits for it ── refused ──▶ another one at once
+//	                                                   └─ hangs ────▶ TRANSIENT_FAILURE when it is given up
 //	an attempt that began for an RPC ── refused ──▶ TRANSIENT_FAILURE
 //
-// A plain channel to several endpoints dials at once, too, and all its attempts count.
+// A plain channel to several endpoints dials at once, too, and all its attempts count. So do those after a
+// flap, and those of an endpoint that the resolver lists anew.
 
 // unready is what matters while no subchannel is READY.
 type unready struct {
-	// wantedSince is when an RPC or ClientConn.Connect first wanted a connection after the last one
-	// was lost; zero if none did. It stays when that is made.
+	// wantedSince is when an RPC or ClientConn.Connect first wanted a connection since unwanted, or
+	// Endpoint.New's epoch before that; zero if none did. It stays when the connection is made.
 	wantedSince time.Time
 	down        bool // a whole round of attempts for RPCs failed, and none was READY since (gRFC A62)
 }
