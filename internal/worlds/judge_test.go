@@ -120,7 +120,7 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 // broken are the promises that f breaks by itself.
 func (w *World) broken(f *figures) (broken []string) {
 	say := func(format string, args ...any) { broken = append(broken, fmt.Sprintf(format, args...)) }
-	if o := w.Own; o.Failures > 0 && w.held(f) > o.Failures {
+	if o := w.Own; (o.Failures > 0 || o.NoFailure) && w.held(f) > o.Failures {
 		say("own: %d failures, promised are %d at most", w.held(f), o.Failures)
 	}
 	if o := w.Own; o.Ended > 0 && f.good() < o.Ended {

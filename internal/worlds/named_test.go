@@ -87,13 +87,13 @@ func restarts() (all []namedWorld) {
 			Servers: []Server{{}}, Latency: ms, Dial: 10 * ms, Warm: sec, Setting: setting,
 			Callers: []Callers{{For: 2 * sec, Loop: 20, Pause: 95 * ms}},
 			Events:  []Event{{At: 1020 * ms, What: Restart, Ending: Fin, For: 27 * ms}},
-			Own:     Own{Failures: 1, Slowest: 50 * ms},
+			Own:     Own{NoFailure: true, Slowest: 50 * ms},
 		})
 		add("one is away for 120 ms, and RPCs come during the dial, "+setting, World{
 			Servers: []Server{{}}, Latency: ms, Dial: 100 * ms, Warm: sec, Setting: setting,
 			Callers: []Callers{{For: 2 * sec, Loop: 20, Pause: 95 * ms}},
 			Events:  []Event{{At: sec, What: Restart, Ending: Fin, For: 120 * ms}},
-			Own:     Own{Failures: 1, Slowest: 300 * ms},
+			Own:     Own{NoFailure: true, Slowest: 300 * ms},
 		})
 	}
 	// Guards: `p.schedule.republish || p.published.state != connectivity.Ready` in the balancer's lostLocked.
@@ -154,8 +154,8 @@ func ages() (all []namedWorld) {
 	for _, n := range []int{4, 8} {
 		all = append(all, namedWorld{fmt.Sprintf("a GOAWAY of two steps at the age of 3 s, size %d", n), World{
 			Servers: []Server{{Age: 3 * sec, Ending: TwoStep}}, Latency: 25 * ms, Dial: 50 * ms, Setting: size(n),
-			Callers: []Callers{{For: 12 * sec, Loop: 30, Pause: 10 * ms, Takes: 5 * ms}},
-			Own:     Own{Failures: 1}, // one in a thousand would be five
+			Callers: []Callers{{For: 24 * sec, Loop: 30, Pause: 10 * ms, Takes: 5 * ms}},
+			Own:     Own{NoFailure: true}, // six or seven, were retries picked like others
 		}})
 	}
 	// Retries go to the youngest connection: those that are older are about to be ended, too.

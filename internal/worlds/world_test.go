@@ -32,9 +32,10 @@ type World struct {
 // Own is what the spec promises of the pool itself, whatever plain channels do. A field
 // that is 0 promises nothing.
 type Own struct {
-	Failures int           // at most
-	Ended    int           // RPCs as they should, at least
-	Slowest  time.Duration // at most
+	Failures  int // at most; 0 promises nothing
+	NoFailure bool
+	Ended     int           // RPCs as they should, at least
+	Slowest   time.Duration // at most
 
 	Dials       int  // in all, at most
 	Connections int  // at a time, at most
