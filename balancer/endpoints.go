@@ -102,6 +102,8 @@ func (e *endpoint) ready() iter.Seq[*subchannel] {
 func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
 	x := &p.endpoints
 	x.update++
+	only := x.only()
+	unwanted := only != nil && !only.Wanted()
 	var added, removed []resolver.Endpoint
 	search := endpointSearch{endpoints: x}
 	for _, addr := range addrs {
@@ -136,9 +138,39 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
 			x.mark(e)
 		}
 	}
+	x.shareWant(unwanted, now)
 	p.decideEndpointsLocked("added", added, now)
 	p.decideEndpointsLocked("removed", removed, now)
 	p.warnOfSizeLocked()
+}
+
+// shareWant keeps it for other endpoints that no RPC wants a connection, as long as there is one at a time: a
+// plain channel that is IDLE stays so. To several endpoints it dials at once.
+func (x *endpoints) shareWant(unwanted bool, now time.Time) {
+	if only := x.only(); only != nil && unwanted {
+		only.Unwanted()
+		return
+	}
+	for _, e := range x.list {
+		if !e.Removed() && !e.Wanted() {
+			e.SetWanted(now)
+			x.mark(e)
+		}
+	}
+}
+
+// only returns the endpoint that the resolver lists alone; nil if it lists none, or several.
+func (x *endpoints) only() (only *endpoint) {
+	for _, e := range x.list {
+		switch {
+		case e.Removed():
+		case only != nil:
+			return nil
+		default:
+			only = e
+		}
+	}
+	return only
 }
 
 // list takes the address as the resolver lists it now. The order of its addresses stays:

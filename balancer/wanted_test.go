@@ -111,3 +111,76 @@ func TestNoRPCWaitsForAnEndpointThatFailedWhileAnotherServed(t *testing.T) {
 		require.Zero(t, time.Since(begin))
 	})
 }
+
+// The attempt began a moment before the RPC, so that it waits; then another one is made beside it.
+//
+// Guards: `longestHold` in lifecycle.Endpoint.outdated.
+func TestAnRPCJustAfterAnAttemptThatHangsIsAnsweredSoon(t *testing.T) {
+	for _, settings := range []string{`{"size":1}`, `{"size":4}`} {
+		synctest.Test(t, func(t *testing.T) {
+			s := harness.Start(t, harness.Options{})
+			away, dial := dialsThatHang(s)
+			c := client{t, channelOf(t, s, resolverOf("a:1"), harness.Policy(settings), dial), s}
+			require.NoError(t, c.call())
+			time.Sleep(time.Minute)
+			away.Store(true)
+			c.Cut()
+			time.Sleep(100 * time.Millisecond)
+			away.Store(false)
+			begin := time.Now()
+			require.NoError(t, c.call())
+			require.LessOrEqual(t, time.Since(begin), time.Second)
+		})
+	}
+}
+
+// pick_first, which is IDLE, stays so.
+//
+// Guards: `only.Unwanted()` in shareWant.
+func TestAnAddressInTheOthersPlaceFailsNoRPCThatComesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := harness.Start(t, harness.Options{})
+		r := resolverOf("a:1")
+		c := client{t, channelOf(t, s, r, harness.Policy(`{"size":2}`)), s}
+		require.NoError(t, c.call())
+		time.Sleep(time.Minute)
+		c.Break(harness.Refuse)
+		c.Cut()
+		time.Sleep(time.Second)
+		r.UpdateState(addresses("b:1"))
+		time.Sleep(time.Second)
+		require.Equal(t, connectivity.Idle, c.GetState())
+		c.Break(harness.None)
+		require.NoError(t, c.call())
+	})
+}
+
+// round_robin dials both, and a plain channel dials where it had none.
+//
+// Guards: `e.SetWanted(now)` in shareWant.
+func TestAnAddressBesideAnotherOrAfterNoneIsDialledAndFails(t *testing.T) {
+	for name, then := range map[string][][]string{
+		"beside it": {{"a:1", "b:1"}}, "in the place of none": {{}, {"a:1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := harness.Start(t, harness.Options{})
+				r := resolverOf("a:1")
+				c := client{t, channelOf(t, s, r, harness.Policy(`{"size":2}`)), s}
+				require.NoError(t, c.call())
+				time.Sleep(time.Minute)
+				c.Break(harness.Refuse)
+				c.Cut()
+				time.Sleep(time.Second)
+				for _, addrs := range then {
+					r.UpdateState(addresses(addrs...))
+					time.Sleep(time.Second)
+				}
+				require.Equal(t, connectivity.TransientFailure, c.GetState())
+				begin := time.Now()
+				require.Equal(t, codes.Unavailable, status.Code(c.call()))
+				require.Zero(t, time.Since(begin))
+			})
+		})
+	}
+}

@@ -162,7 +162,7 @@ func (e *Endpoint) Recycle() (connections int) {
 func (e *Endpoint) Wake(now time.Time) bool {
 	matters := !e.Used() || e.outage != nil || !e.has(Ready)
 	e.demand.window.observe(1, e.settings.IdleTimeout, now, e.demand.epoch)
-	e.setWanted(now)
+	e.SetWanted(now)
 	return matters
 }
 

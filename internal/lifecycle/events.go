@@ -81,8 +81,8 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 	if served {
 		s.limitEnded = end.Final && e.requests.limit > 0 && end.Took >= e.requests.limit
 		e.decideLost(s, end, now)
-		if end.Alone && !flapped {
-			e.unwanted()
+		if end.Alone {
+			e.Unwanted()
 		}
 		e.clock = clock{now: now}
 		e.endOutage() // if it has proved itself, by its end at the latest

@@ -210,8 +210,8 @@ func (s *story) wake() {
 
 // A plain channel would dial for the first RPC only, and may find the server back.
 //
-// Guards: `e.unwanted()` in Lost, `if s.forRPC` in countFailure, `e.wantedSince.IsZero()` in State,
-// `!s.forRPC` in outdated, and each case of retryForRPCs.
+// Guards: `e.Unwanted()` in Lost, `if s.forRPC` in countFailure, `e.wantedSince.IsZero()` in State,
+// `s.forRPC` in outdated, and retryForRPCs.
 func TestAnAttemptThatBeganBeforeAnRPCWantedItFailsNone(t *testing.T) {
 	for name, comes := range map[string]func(s *story){
 		"after it failed":      func(s *story) { s.refuse(); s.wantState(StateIdle); s.wake() },
@@ -240,15 +240,43 @@ func TestAnAttemptThatBeganBeforeAnRPCWantedItFailsNone(t *testing.T) {
 	}
 }
 
-// Guards: `longestHold` in retryForRPCs, and `e.wantedSince.IsZero()` in setWanted: RPCs would wait for
-// another one that hangs.
-func TestAnAttemptThatHungFailsRPCsThatWaitedForIt(t *testing.T) {
-	s := alone(t, "size=1")
-	s.wake()
-	s.pass(20 * time.Second)
-	s.wake() // another RPC
-	s.refuse()
-	s.wantState(StateTransientFailure)
+// Guards: `longestHold` in outdated, `e.beside()` in renewals, and the one in urgent: the RPC would fail after
+// as long as a dial may take.
+func TestAnRPCThatWaitsForAnAttemptThatHangsHasAnotherOneBesideIt(t *testing.T) {
+	for name, lost := range map[string]func(t *testing.T) *story{
+		"alone":                     func(t *testing.T) *story { return alone(t, "size=1") },
+		"while a connection drains": drainsAlone,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := lost(t)
+			first := s.those(Connecting)[0]
+			s.wake()
+			s.pass(longestHold - 1)
+			s.want(Connecting, 1)
+			s.pass(1)
+			s.want(Connecting, 2)
+			s.rise(first) // it was slow
+			s.settle()
+			s.wantState(StateReady)
+			s.want(Connecting, 0)
+		})
+	}
+}
+
+// drainsAlone begins a story in which the last connection in service was lost, and one with an RPC drains.
+func drainsAlone(t *testing.T) *story {
+	s := tell(t, "size=1 maxLifetime=1h")
+	s.others = false
+	s.connect()
+	s.facts[s.those(Ready)[0]].InFlight = 1
+	s.pass(time.Hour)
+	s.rise(s.those(Connecting)[0])
+	s.settle()
+	s.want(Draining, 1)
+	s.pass(time.Minute)
+	s.cut()
+	s.want(Connecting, 1)
+	return s
 }
 
 // Guards: `!e.outdated(s)` in pending: RPCs would wait until those that hang are given up.
@@ -262,7 +290,7 @@ func TestTheAttemptForAnRPCFailsItThoughOthersHang(t *testing.T) {
 		}
 	}
 	s.settle()
-	s.want(Connecting, 2)
+	s.want(Connecting, 3)
 	s.wantState(StateTransientFailure)
 }
 
@@ -278,12 +306,18 @@ func TestInAChannelOfSeveralEndpointsAllAttemptsCount(t *testing.T) {
 	s.wantState(StateTransientFailure)
 }
 
-// Guards: `!flapped` before unwanted: the wish of ClientConn.Connect holds until it had a connection.
-func TestAFlapEndsNoWish(t *testing.T) {
+// gRPC tells a plain channel of a flap that its connection was lost, as of any other.
+//
+// Guards: `e.Unwanted()` in Lost, for flaps.
+func TestAfterAFlapTheNextAttemptFailsNoneEither(t *testing.T) {
 	s := tell(t, "size=1")
 	s.others = false
 	s.connect()
 	s.cut()
+	s.refuse()
+	s.wantState(StateIdle)
+	s.wake()
+	s.wantState(StateConnecting)
 	s.refuse()
 	s.wantState(StateTransientFailure)
 }

@@ -144,7 +144,8 @@ func (e *Endpoint) ended() bool {
 	return e.outage == nil || e.clock.reached(e.outage.noneUntil.Add(backoffMax))
 }
 
-// renewals returns how many subchannels are due to be replaced, within the budget.
+// renewals returns how many subchannels there are to be above the size, within the budget: for each
+// that is due to be replaced, and beside attempts for which RPCs need not wait.
 func (e *Endpoint) renewals() (n int) {
 	if e.Size() == 0 {
 		return 0
@@ -154,12 +155,19 @@ func (e *Endpoint) renewals() (n int) {
 			n++
 		}
 	}
+	if e.beside() {
+		n++
+	}
 	return min(n, Budget(e.Size()))
 }
 
 // urgent returns how many renewals cannot wait for what drains: of a connection that is not
-// well, takes no more, or is to be replaced on request. They are made one at a time.
+// well, takes no more, or is to be replaced on request, and of an attempt for which RPCs need not wait.
+// They are made one at a time.
 func (e *Endpoint) urgent() int {
+	if e.beside() {
+		return 1
+	}
 	for s := range e.inService() {
 		if s.cannotStay() || s.phase == NotServing && e.due(s) {
 			return 1

@@ -80,7 +80,7 @@ func (e *Endpoint) openReason(size, base int) Reason {
 			n--
 		}
 	}
-	return ReasonStart
+	return ReasonLost // beside an attempt
 }
 
 // reassignReasons looks at subchannels whose predecessor was lost before they connected:

@@ -110,11 +110,12 @@ func (e *Endpoint) discard(s *Subchannel) {
 }
 
 // leastUseful returns the subchannel that is farthest from being READY: the probe last of its
-// phase, for it carries the backoff, and one that may redial at once after those that wait.
+// phase, for it carries the backoff, unless no RPC need wait for that, and one that may redial at
+// once after those that wait.
 func (e *Endpoint) leastUseful() *Subchannel {
 	rank := func(s *Subchannel) int {
 		r := [Phases]int{Idle: 0, Backoff: 2, Connecting: 4, Checking: 8, NotServing: 8, Ready: 12}[s.phase]
-		if e.outage != nil && s == e.outage.probe || s.mayRedial {
+		if e.outage != nil && s == e.outage.probe && !e.outdated(s) || s.mayRedial {
 			r += 3
 		}
 		return r
