@@ -2,6 +2,7 @@ package picker
 
 import (
 	"math"
+	"math/rand/v2"
 
 	"github.com/grpc-subpool/subpool/internal/load"
 )
@@ -83,10 +84,13 @@ func (p *pool) leastCost() (cost uint64) {
 }
 
 // soonest returns the connection in which an RPC that is queued finds a stream soonest, of those
-// that are not shunned. All are shunned only where they change meanwhile.
+// that are not shunned; any of equal ones, or where no server allows a stream all RPCs would wait for the
+// first of them. All are shunned only where they change meanwhile.
 func (p *pool) soonest() *load.Load {
-	soonest, cost := p.conns[0], p.leastCost()
-	for _, c := range p.conns[1:] {
+	start, cost := rand.IntN(len(p.conns)), p.leastCost()
+	soonest := p.conns[start]
+	for i := range p.conns {
+		c := p.conns[(start+i)%len(p.conns)]
 		if shuns(soonest, cost) || c.RelativeLoad() < soonest.RelativeLoad() && !shuns(c, cost) {
 			soonest = c
 		}

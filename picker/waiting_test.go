@@ -198,3 +198,18 @@ func TestAnRPCIsHeldWhereARequestLimitIsReached(t *testing.T) {
 	require.ErrorIs(t, p.one(), balancer.ErrNoSubConnAvailable)
 	require.Equal(t, 1, p.Waiters.Waiting())
 }
+
+// The first of them may be all of one server, and another one the first to allow streams again.
+//
+// Guards: `rand.IntN` in soonest.
+func TestWhereNoServerAllowsAStreamRPCsWaitOnAnyConnection(t *testing.T) {
+	forEachBuiltIn(t, func(t *testing.T, name string) {
+		waiting := make(map[int]bool)
+		for range 100 {
+			p := full(4, 0)
+			id, _ := pick(t, p.build(name))
+			waiting[id] = true
+		}
+		require.Len(t, waiting, 4)
+	})
+}
