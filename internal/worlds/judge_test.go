@@ -48,8 +48,9 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	byChance := func(p *figures) int { return 2 * max(f.rpcs-p.rpcs, 0) / max(1, p.rpcs) }
 	// An RPC that plain channels lose in one way, and a pool in the other, is lost in both.
 	loses := func(p *figures) int { return scaled(p, w.held(p)+p.late) + byChance(p) }
+	allowed := most(loses) + m.failures
 	// Where all servers fail, how many RPCs end otherwise is chance.
-	if w.held(f)+f.late > most(loses)+m.failures && !w.hopeless() && !w.allTrouble() {
+	if w.held(f)+f.late > allowed && !w.hopeless() && !w.allTrouble() {
 		if n, k := f.late, most(func(p *figures) int { return scaled(p, p.late) + byChance(p) }); n > k+m.late {
 			say("late: %d RPCs with a short deadline, plain %d, margin %d", n, k, m.late)
 		}
@@ -68,7 +69,7 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 		say("dials: %d, plain %d, margin %d", n, k, m.dials)
 	}
 	if !lost {
-		worse = append(worse, w.dips(f, plain)...)
+		worse = append(worse, w.dips(f, plain, allowed)...)
 	}
 	worse = append(worse, w.broken(f)...)
 	if i := w.fails(); i >= 0 && w.EvenShares && !w.limited() {
@@ -80,8 +81,8 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	return worse
 }
 
-// dips are the complaints about throughput.
-func (w *World) dips(f *figures, plain []figures) (worse []string) {
+// dips are the complaints about throughput. RPCs that failed, as far as that is allowed, are no complaint twice.
+func (w *World) dips(f *figures, plain []figures, allowed int) (worse []string) {
 	say := func(format string, args ...any) { worse = append(worse, fmt.Sprintf(format, args...)) }
 	least := plain[0].good()
 	for i := range plain {
@@ -90,12 +91,7 @@ func (w *World) dips(f *figures, plain []figures) (worse []string) {
 	// Callers on a connection that is dark wait for a ping: how many, and from when on, is chance.
 	alike := w.anyPause() == 0 && w.few() == 0 && !w.refuses(f) &&
 		!w.happens(Darken) && !w.livesShort() && !w.agesWithin(w.roundTrip()*5/4)
-	n := f.good()
-	for i := range plain { // those that are lost together do not count twice
-		if more := f.failures() - plain[i].failures(); more > 0 {
-			n = max(n, f.good()+min(more, w.endsAgain()*plain[i].flying))
-		}
-	}
+	n := f.good() + min(f.failures(), allowed)
 	if w.closed() && alike && w.outage() == 0 && !w.meetsAnother(f) && !w.drifts() && least >= sensible && n < least*4/5 {
 		say("throughput: %d RPCs in all, plain %d", n, least)
 	}

@@ -213,7 +213,7 @@ var meant = []difference{
 		name: "first there",
 		when: func(w *World) bool { return w.endsAgain() > 0 },
 		lost: func(w *World, f, plain *figures) int {
-			return min(f.failed[codes.Unavailable], w.endsAgain()*plain.flying/2)
+			return min(f.failed[codes.Unavailable], w.endsAgain()*plain.flying)
 		},
 		slower: func(w *World, _ *figures) time.Duration { return time.Duration(min(2, w.endsAgain())) * w.handshake() },
 		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, or wait once more, each time that it happens",
@@ -317,8 +317,14 @@ var meant = []difference{
 			}
 			return d
 		},
+		lost: func(w *World, f, _ *figures) int {
+			if w.few() == 0 {
+				return 0
+			}
+			return min(f.failed[codes.Unavailable], w.comeLater(w.handshake())/len(w.Servers))
+		},
 		late:   func(w *World, _, _ *figures) int { return w.comeLater(w.young() + 2*w.handshake()) },
-		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then; and at a stream limit those that came meanwhile wait for one more dial; of those with a short deadline it may be over before",
+		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; all that came meanwhile meet the new connections together, and a server that closes each after so many answers loses its share; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then; and at a stream limit those that came meanwhile wait for one more dial; of those with a short deadline it may be over before",
 	},
 	{
 		name:   "growth",
@@ -347,7 +353,7 @@ var meant = []difference{
 			if w.closesAfterAnother() {
 				return plain.flying / 2
 			}
-			return plain.each/2 + 1
+			return plain.each + 1
 		},
 		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less; an RPC that two connections refuse, one after the other, is lost; and of RPCs in turn one more may fall to a server that fails all. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first, where the pool's RPCs went to the other",
 	},
@@ -392,7 +398,7 @@ var meant = []difference{
 			case w.limited():
 				return plain.slowest / 4
 			case plain.flying >= w.leastCap()-1 && (w.most() == 1 || w.hasOne() && plain.flying <= w.leastCap()+1):
-				return w.calls() / 2
+				return w.calls()
 			case plain.flying >= w.leastCap()-1: // one may be left for the health checking
 				return 3 * plain.slowest / 2
 			}
