@@ -138,7 +138,7 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
 			x.mark(e)
 		}
 	}
-	x.shareWant(unwanted, now)
+	x.shareWant(unwanted)
 	p.decideEndpointsLocked("added", added, now)
 	p.decideEndpointsLocked("removed", removed, now)
 	p.warnOfSizeLocked()
@@ -146,14 +146,14 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
 
 // shareWant keeps it for other endpoints that no RPC wants a connection, as long as there is one at a time: a
 // plain channel that is IDLE stays so. To several endpoints it dials at once.
-func (x *endpoints) shareWant(unwanted bool, now time.Time) {
+func (x *endpoints) shareWant(unwanted bool) {
 	if only := x.only(); only != nil && unwanted {
 		only.Unwanted()
 		return
 	}
 	for _, e := range x.list {
 		if !e.Removed() && !e.Wanted() {
-			e.SetWanted(now)
+			e.SetWanted()
 			x.mark(e)
 		}
 	}

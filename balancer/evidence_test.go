@@ -63,7 +63,7 @@ func TestTheGoAwayIsToldOfAConnectionThatFlapped(t *testing.T) {
 	})
 }
 
-// Guards: `e.SetWanted(now)` in lifecycle.Endpoint.Wake. Nothing else tells a policy that the
+// Guards: `e.SetWanted()` in lifecycle.Endpoint.Wake. Nothing else tells a policy that the
 // network is back.
 func TestConnectMakesOneAttemptInTheBackoffAfterFlaps(t *testing.T) {
 	story(t, `{"size":1}`, harness.Options{}, func(t *testing.T, c client) {

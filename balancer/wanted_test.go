@@ -75,7 +75,7 @@ func TestNoRPCWaitsForAFirstAttemptThatHangs(t *testing.T) {
 
 // A program that waits for READY or TRANSIENT_FAILURE, and connects where it finds IDLE.
 //
-// Guards: `e.wantedSince.IsZero()` in lifecycle.Endpoint.State.
+// Guards: `!e.wanted` in lifecycle.Endpoint.State.
 func TestAProgramThatConnectsWhereItFindsIDLESeesAnOutage(t *testing.T) {
 	story(t, `{"size":2}`, harness.Options{}, func(t *testing.T, c client) {
 		time.Sleep(time.Minute)
@@ -157,7 +157,7 @@ func TestAnAddressInTheOthersPlaceFailsNoRPCThatComesLater(t *testing.T) {
 
 // round_robin dials both, and a plain channel dials where it had none.
 //
-// Guards: `e.SetWanted(now)` in shareWant.
+// Guards: `e.SetWanted()` in shareWant.
 func TestAnAddressBesideAnotherOrAfterNoneIsDialledAndFails(t *testing.T) {
 	for name, then := range map[string][][]string{
 		"beside it": {{"a:1", "b:1"}}, "in the place of none": {{}, {"a:1"}},

@@ -50,7 +50,7 @@ type source struct {
 // each new subchannel, random returns 0 to 1.
 func New(settings config.Config, addresses []string, epoch time.Time, newID func() ID, random func() float64) *Endpoint {
 	return &Endpoint{
-		settings: settings, addresses: addresses, source: source{newID, random}, demand: demand{epoch: epoch}, unready: unready{wantedSince: epoch},
+		settings: settings, addresses: addresses, source: source{newID, random}, demand: demand{epoch: epoch}, unready: unready{wanted: true},
 		streamLimit: streamLimit{perConnection: NoLimit, reported: NoLimit},
 	}
 }
@@ -97,7 +97,7 @@ func (e *Endpoint) State() State {
 		return StateReady
 	case e.down:
 		return StateTransientFailure
-	case e.outage != nil && e.wantedSince.IsZero():
+	case e.outage != nil && !e.wanted:
 		return StateIdle
 	}
 	return StateConnecting
@@ -162,7 +162,7 @@ func (e *Endpoint) Recycle() (connections int) {
 func (e *Endpoint) Wake(now time.Time) bool {
 	matters := !e.Used() || e.outage != nil || !e.has(Ready)
 	e.demand.window.observe(1, e.settings.IdleTimeout, now, e.demand.epoch)
-	e.SetWanted(now)
+	e.SetWanted()
 	return matters
 }
 

@@ -210,13 +210,13 @@ func (s *story) wake() {
 
 // A plain channel would dial for the first RPC only, and may find the server back.
 //
-// Guards: `e.Unwanted()` in Lost, `if s.forRPC` in countFailure, `e.wantedSince.IsZero()` in State,
+// Guards: `e.Unwanted()` in Lost, `if s.forRPC` in countFailure, `!e.wanted` in State,
 // `s.forRPC` in outdated, and retryForRPCs.
 func TestAnAttemptThatBeganBeforeAnRPCWantedItFailsNone(t *testing.T) {
 	for name, comes := range map[string]func(s *story){
 		"after it failed":      func(s *story) { s.refuse(); s.wantState(StateIdle); s.wake() },
-		"just after it began":  func(s *story) { s.pass(attemptDelay - 1); s.wake(); s.refuse() },
-		"while it hangs":       func(s *story) { s.pass(attemptDelay); s.wake() },
+		"just after it began":  func(s *story) { s.pass(longestHold - 1); s.wake(); s.refuse() },
+		"while it hangs":       func(s *story) { s.pass(longestHold); s.wake() },
 		"while the next hangs": func(s *story) { s.refuse(); s.endBackoff(); s.pass(time.Minute); s.wake() },
 	} {
 		for _, size := range []string{"size=1", "size=3"} {
@@ -282,7 +282,7 @@ func drainsAlone(t *testing.T) *story {
 // Guards: `!e.outdated(s)` in pending: RPCs would wait until those that hang are given up.
 func TestTheAttemptForAnRPCFailsItThoughOthersHang(t *testing.T) {
 	s := alone(t, "size=3")
-	s.pass(attemptDelay)
+	s.pass(longestHold)
 	s.wake()
 	for _, sub := range s.those(Connecting) {
 		if sub.forRPC {
@@ -333,7 +333,7 @@ func TestConnectDialsNothingAnewWhileASubchannelIsReady(t *testing.T) {
 	s.want(Backoff, 1)
 }
 
-// Guards: `min(o.failures, 1)` and `o.noneUntil` in Endpoint.setWanted.
+// Guards: `min(o.failures, 1)` and `o.noneUntil` in Endpoint.SetWanted.
 func TestAnRPCThatComesInAnOutageMayTryAtOnceAndTheBackoffBeginsAnew(t *testing.T) {
 	s := tell(t, "size=2")
 	s.connect()

@@ -79,7 +79,9 @@ func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 	e.tellMissing()
 	e.markRefreshIdle()
 	e.closeDrained()
-	e.retireSurplus()
+	for e.retireSurplus() {
+		e.markRefreshIdle() // among those that are left
+	}
 	renewals := e.renewals()
 	for len(e.subchannels) > size+renewals {
 		e.discard(e.leastUseful())

@@ -8,9 +8,10 @@ import (
 
 // retireSurplus takes subchannels above size out of service: of the READY ones first those
 // that are due, then those that would be due first; and of those whose server does not
-// serve the ones that are due, as soon as their successors are connected, whatever these serve.
-func (e *Endpoint) retireSurplus() {
-	size := e.Size()
+// serve the ones that are due, as soon as their successors are connected, whatever these serve. It
+// reports whether there was one.
+func (e *Endpoint) retireSurplus() (retired bool) {
+	size, before := e.Size(), len(e.draining)
 	ready, other := e.count(Ready), e.count(Checking, NotServing)
 	if ready > size {
 		byExpiry := slices.Clone(e.subchannels)
@@ -24,15 +25,15 @@ func (e *Endpoint) retireSurplus() {
 			}
 		}
 	}
-	if ready+other <= size {
-		return
-	}
-	for _, s := range slices.Clone(e.subchannels) {
-		if ready+other > size && (s.phase == Checking || s.phase == NotServing) && e.due(s) {
-			e.discard(s)
-			other--
+	if ready+other > size {
+		for _, s := range slices.Clone(e.subchannels) {
+			if ready+other > size && (s.phase == Checking || s.phase == NotServing) && e.due(s) {
+				e.discard(s)
+				other--
+			}
 		}
 	}
+	return len(e.draining) > before
 }
 
 // trueFirst orders what is so before what is not.
@@ -109,7 +110,7 @@ func (e *Endpoint) discard(s *Subchannel) {
 	e.next.Drain = append(e.next.Drain, s)
 }
 
-// leastUseful returns the subchannel that is farthest from being READY: the probe last of its
+// leastUseful returns the subchannel that is farthest from being READY, so of attempts the last one: the probe last of its
 // phase, for it carries the backoff, unless no RPC need wait for that, and one that may redial at
 // once after those that wait.
 func (e *Endpoint) leastUseful() *Subchannel {
@@ -120,5 +121,7 @@ func (e *Endpoint) leastUseful() *Subchannel {
 		}
 		return r
 	}
-	return slices.MinFunc(e.subchannels, func(a, b *Subchannel) int { return rank(a) - rank(b) })
+	return slices.MinFunc(e.subchannels, func(a, b *Subchannel) int {
+		return cmp.Or(rank(a)-rank(b), trueFirst(e.outdated(a), e.outdated(b)), b.dialled.Compare(a.dialled))
+	})
 }

@@ -9,39 +9,35 @@ import (
 // the next RPC: the server may be back by then. So an attempt that began before an RPC wanted it is made again for the RPC:
 //
 //	lost ─▶ dialled, CONNECTING ── refused ──▶ IDLE ── refused ──▶ IDLE …
-//	RPC, and an attempt backs off or has lasted for attemptDelay ─▶ another one at once, CONNECTING
-//	RPC, and an attempt began just now ─▶ waits for it ── refused ─────────────────▶ another one at once
-//	                                                   └─ has lasted for longestHold ──▶ another one beside it
+//	RPC, and an attempt backs off ─▶ another one at once, CONNECTING
+//	RPC, and an attempt is under way ─▶ waits for it ── refused ─────────────────▶ another one at once
+//	                                                 └─ has lasted for longestHold ─▶ another one beside it
 //	an attempt that began for an RPC ── refused ──▶ TRANSIENT_FAILURE
 //
 // A plain channel to several endpoints dials at once, too, and all its attempts count.
 
 // unready is what matters while no subchannel is READY.
 type unready struct {
-	// wantedSince is when an RPC or ClientConn.Connect first wanted a connection since Unwanted, or
-	// Endpoint.New's epoch before that; zero if none did. It stays when the connection is made.
-	wantedSince time.Time
-	down        bool // a whole round of attempts for RPCs failed, and none was READY since (gRFC A62)
+	wanted bool // an RPC or ClientConn.Connect wanted a connection since Unwanted
+	down   bool // a whole round of attempts for RPCs failed, and none was READY since (gRFC A62)
 }
 
 // SetWanted says that an RPC or ClientConn.Connect wants a connection. One attempt is allowed now; the
 // backoff begins anew.
-func (e *Endpoint) SetWanted(now time.Time) {
+func (e *Endpoint) SetWanted() {
 	if o := e.outage; o != nil {
 		o.noneUntil, o.failures = time.Time{}, min(o.failures, 1)
 	}
-	if e.wantedSince.IsZero() {
-		e.wantedSince = now
-	}
+	e.wanted = true
 }
 
 // Wanted reports whether an RPC or ClientConn.Connect wanted a connection since the last one was lost.
-func (e *Endpoint) Wanted() bool { return !e.wantedSince.IsZero() }
+func (e *Endpoint) Wanted() bool { return e.wanted }
 
 // Unwanted says that the only endpoint of its channel lost a connection, or takes the place of one that did.
 // RPCs that want another one say so by Wake, and what attempts of before came to fails none.
 func (e *Endpoint) Unwanted() {
-	e.wantedSince, e.down = time.Time{}, false
+	e.wanted, e.down = false, false
 	for _, s := range e.subchannels {
 		s.forRPC = false
 	}
@@ -51,17 +47,17 @@ func (e *Endpoint) Unwanted() {
 }
 
 func (e *Endpoint) dial(s *Subchannel) {
-	s.forRPC = !e.wantedSince.IsZero()
+	s.forRPC = e.wanted
 	s.dial(len(e.addresses), e.clock.now)
 }
 
 // outdated reports whether the attempt of s backs off or is under way, and an RPC need not wait for it.
 func (e *Endpoint) outdated(s *Subchannel) bool {
 	switch {
-	case s.forRPC || e.wantedSince.IsZero():
+	case s.forRPC || !e.wanted:
 		return false
 	case s.phase == Connecting:
-		return e.wantedSince.Sub(s.dialled) >= attemptDelay || e.clock.reached(s.dialled.Add(longestHold))
+		return e.clock.reached(s.dialled.Add(longestHold))
 	}
 	return s.phase == Backoff
 }
