@@ -144,3 +144,16 @@ func TestDrainTimeoutBeginsWhenNoRPCCanStartAnyMore(t *testing.T) {
 	old.Draining(s.now) // late
 	require.Equal(t, Closed, old.phase)
 }
+
+// Guards: `b.dialled.Compare(a.dialled)` in leastUseful.
+func TestOfAttemptsTheLastOneIsGivenUp(t *testing.T) {
+	s := tell(t, "size=1")
+	first := s.those(Connecting)
+	s.pass(100 * time.Millisecond)
+	s.SetSettings(parseSettings(t, s.settings, "size=2"), s.now)
+	s.settle()
+	s.want(Connecting, 2)
+	s.SetSettings(parseSettings(t, s.settings, "size=1"), s.now)
+	s.settle()
+	require.Equal(t, first, s.those(Connecting))
+}
