@@ -68,7 +68,7 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	if n, k := f.dials, most(func(f *figures) int { return f.dials }); n > k+m.dials {
 		say("dials: %d, plain %d, margin %d", n, k, m.dials)
 	}
-	if !lost {
+	if !lost && !w.allTrouble() {
 		worse = append(worse, w.dips(f, plain, allowed)...)
 	}
 	worse = append(worse, w.broken(f)...)

@@ -337,7 +337,7 @@ var meant = []difference{
 		name:   "answers",
 		when:   func(w *World) bool { return w.answersNotFound() },
 		code:   codes.NotFound,
-		reason: "an answer of the application is one, whatever its code: of two servers the one that answers sooner carries fewer RPCs at a time, and gets the next one",
+		reason: "an answer of the application is one, whatever its code: of two servers the one that answers sooner carries fewer RPCs at a time, and gets the next one. Where the application answers all RPCs as a server in trouble would, only the failures are compared: how soon they fail, and where, is no service",
 	},
 	{
 		name: "which connection",
