@@ -65,7 +65,7 @@ func TestNoRPCWaitsForAFirstAttemptThatHangs(t *testing.T) {
 		time.Sleep(time.Minute) // the use is sampled
 		away.Store(true)
 		c.Cut()
-		time.Sleep(2 * time.Second)
+		time.Sleep(4 * time.Second)
 		away.Store(false)
 		begin := time.Now()
 		require.NoError(t, c.call())
@@ -114,7 +114,7 @@ func TestNoRPCWaitsForAnEndpointThatFailedWhileAnotherServed(t *testing.T) {
 
 // The attempt began a moment before the RPC, so that it waits; then another one is made beside it.
 //
-// Guards: `longestHold` in lifecycle.Endpoint.outdated.
+// Guards: `hangsAfter` in lifecycle.Endpoint.outdated.
 func TestAnRPCJustAfterAnAttemptThatHangsIsAnsweredSoon(t *testing.T) {
 	for _, settings := range []string{`{"size":1}`, `{"size":4}`} {
 		synctest.Test(t, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestAnRPCJustAfterAnAttemptThatHangsIsAnsweredSoon(t *testing.T) {
 			away.Store(false)
 			begin := time.Now()
 			require.NoError(t, c.call())
-			require.LessOrEqual(t, time.Since(begin), time.Second)
+			require.LessOrEqual(t, time.Since(begin), 3*time.Second)
 		})
 	}
 }

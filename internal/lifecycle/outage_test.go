@@ -215,8 +215,8 @@ func (s *story) wake() {
 func TestAnAttemptThatBeganBeforeAnRPCWantedItFailsNone(t *testing.T) {
 	for name, comes := range map[string]func(s *story){
 		"after it failed":      func(s *story) { s.refuse(); s.wantState(StateIdle); s.wake() },
-		"just after it began":  func(s *story) { s.pass(longestHold - 1); s.wake(); s.refuse() },
-		"while it hangs":       func(s *story) { s.pass(longestHold); s.wake() },
+		"just after it began":  func(s *story) { s.pass(hangsAfter - 1); s.wake(); s.refuse() },
+		"while it hangs":       func(s *story) { s.pass(hangsAfter); s.wake() },
 		"while the next hangs": func(s *story) { s.refuse(); s.endBackoff(); s.pass(time.Minute); s.wake() },
 	} {
 		for _, size := range []string{"size=1", "size=3"} {
@@ -240,7 +240,7 @@ func TestAnAttemptThatBeganBeforeAnRPCWantedItFailsNone(t *testing.T) {
 	}
 }
 
-// Guards: `longestHold` in outdated, `e.beside()` in renewals, and the one in urgent: the RPC would fail after
+// Guards: `hangsAfter` in outdated, `e.beside()` in renewals, and the one in urgent: the RPC would fail after
 // as long as a dial may take.
 func TestAnRPCThatWaitsForAnAttemptThatHangsHasAnotherOneBesideIt(t *testing.T) {
 	for name, lost := range map[string]func(t *testing.T) *story{
@@ -251,7 +251,7 @@ func TestAnRPCThatWaitsForAnAttemptThatHangsHasAnotherOneBesideIt(t *testing.T) 
 			s := lost(t)
 			first := s.those(Connecting)[0]
 			s.wake()
-			s.pass(longestHold - 1)
+			s.pass(hangsAfter - 1)
 			s.want(Connecting, 1)
 			s.pass(1)
 			s.want(Connecting, 2)
@@ -282,7 +282,7 @@ func drainsAlone(t *testing.T) *story {
 // Guards: `!e.outdated(s)` in pending: RPCs would wait until those that hang are given up.
 func TestTheAttemptForAnRPCFailsItThoughOthersHang(t *testing.T) {
 	s := alone(t, "size=3")
-	s.pass(longestHold)
+	s.pass(hangsAfter)
 	s.wake()
 	for _, sub := range s.those(Connecting) {
 		if sub.forRPC {

@@ -11,10 +11,14 @@ import (
 //	lost ─▶ dialled, CONNECTING ── refused ──▶ IDLE ── refused ──▶ IDLE …
 //	RPC, and an attempt backs off ─▶ another one at once, CONNECTING
 //	RPC, and an attempt is under way ─▶ waits for it ── refused ─────────────────▶ another one at once
-//	                                                 └─ has lasted for longestHold ─▶ another one beside it
+//	                                                 └─ has lasted for hangsAfter ──▶ another one beside it
 //	an attempt that began for an RPC ── refused ──▶ TRANSIENT_FAILURE
 //
 // A plain channel to several endpoints dials at once, too, and all its attempts count.
+
+// hangsAfter is how long an attempt may last before it is taken to hang: TCP has sent a lost SYN twice again
+// by then (RFC 6298).
+const hangsAfter = 3 * time.Second
 
 // unready is what matters while no subchannel is READY.
 type unready struct {
@@ -57,7 +61,7 @@ func (e *Endpoint) outdated(s *Subchannel) bool {
 	case s.forRPC || !e.wanted:
 		return false
 	case s.phase == Connecting:
-		return e.clock.reached(s.dialled.Add(longestHold))
+		return e.clock.reached(s.dialled.Add(hangsAfter))
 	}
 	return s.phase == Backoff
 }
