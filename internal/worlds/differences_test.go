@@ -155,15 +155,16 @@ func (w *World) streams() (n int) {
 // young is for how long a server allows new connections fewer streams than later.
 func (w *World) young() (d time.Duration) {
 	for i, s := range w.Servers {
-		if l := s.Limit; l.Then != 0 && l.Then < l.Streams {
-			d = max(d, s.Limit.Back)
+		l := s.Limit
+		if l.Then != 0 && l.Then < l.Streams {
+			d = max(d, l.Back)
 		}
-		if w.Health && s.Limit.Streams == 1 && s.Limit.Then > 1 { // the health checking takes the only one
-			d = max(d, s.Limit.After)
+		if 0 < l.Streams && l.Streams < l.Then { // where it allows one, the health checking may take that
+			d = max(d, l.After)
 		}
 		sets := func(e Event) bool { return e.What == SetLimit && (e.Server < 0 || e.Server == i) }
-		if s.Limit.Then != 0 && slices.ContainsFunc(w.Events, sets) { // what a connection does later ends that
-			d = max(d, s.Limit.After)
+		if l.Then != 0 && slices.ContainsFunc(w.Events, sets) { // what a connection does later ends that
+			d = max(d, l.After)
 		}
 	}
 	return d

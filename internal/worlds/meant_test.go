@@ -110,7 +110,8 @@ var meant = []difference{
 			}
 			return n
 		},
-		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for, which streams that are never read do for ever where they reach the stream limit. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. And a server may break off connections where plain channels have none yet. Where a server ends connections, and another one behind the same address ends none but fails all RPCs, all may come to be of that one. Where it states its limit of streams with the first answer only, all that came while a plain channel dialled run without a limit, and the rest waits less",
+		slower: func(w *World, _ *figures) time.Duration { return w.credentials() },
+		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for, which streams that are never read do for ever where they reach the stream limit. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. An RPC that waits for its credentials then gets them again. And a server may break off connections where plain channels have none yet. Where a server ends connections, and another one behind the same address ends none but fails all RPCs, all may come to be of that one. Where it states its limit of streams with the first answer only, all that came while a plain channel dialled run without a limit, and the rest waits less",
 	},
 	{
 		name: "flow on",
@@ -408,10 +409,14 @@ var meant = []difference{
 	},
 	{
 		name: "short lives",
-		when: func(w *World) bool { return w.livesShort() || w.endsUnproven() || w.endsWhileDialled() },
+		when: func(w *World) bool {
+			return w.livesShort() || w.endsUnproven() || w.endsWhileDialled() || w.livesLess(w.roundTrip()*5/2)
+		},
 		lost: func(w *World, f, plain *figures) int {
 			n := f.rpcs / 20
 			switch {
+			case !w.livesShort() && !w.endsUnproven() && !w.endsWhileDialled():
+				n = f.rpcs / 50
 			case w.livesLess(w.roundTrip()):
 				n = f.rpcs
 			case w.livesLess(w.roundTrip() * 5 / 4):
@@ -435,7 +440,7 @@ var meant = []difference{
 			}
 			return 2 * w.credentials()
 		},
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five may be; at less than one and a quarter, one in two, and those that are not wait for three more dials; at less than one, all",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two and a half round trips, one in fifty may be; at less than two, one in five; at less than one and a quarter, one in two, and those that are not wait for three more dials; at less than one, all",
 	},
 	{
 		name:   "leaked streams",
