@@ -378,9 +378,12 @@ var meant = []difference{
 					d = max(d, c.For)
 				}
 			}
+			if w.refusals() > 0 && slices.ContainsFunc(w.Servers, func(s Server) bool { return s.Limit.Late }) {
+				d += w.calls() / 2
+			}
 			return d + w.slow()
 		},
-		reason: "an RPC that a GOAWAY refuses is done again, and at a stream limit another one may come first: which ones is chance, and they take once more as long",
+		reason: "an RPC that a GOAWAY refuses is done again, and at a stream limit another one may come first: which ones is chance, and they take once more as long. They come 5 ms after all others: where a server states its limit with the first answer these run without one, and those wait in the queue",
 	},
 	{
 		name:   "refused again",
