@@ -57,7 +57,15 @@ var meant = []difference{
 			}
 			return w.young() + 400*time.Millisecond // and once more
 		},
-		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time, and of two servers behind one address both, even where one fails all RPCs and drives plain channels off, for it ends their connections. Where the health checking takes the only stream, RPCs have none until the limit is raised",
+		late: func(w *World, f, _ *figures) (n int) {
+			for _, c := range w.Callers {
+				if c.ShortOneIn > 0 && w.young() > 0 {
+					n = f.rpcs / c.ShortOneIn
+				}
+			}
+			return n
+		},
+		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time, which may be longer than a short deadline, and of two servers behind one address both, even where one fails all RPCs and drives plain channels off, for it ends their connections. Where the health checking takes the only stream, RPCs have none until the limit is raised",
 	},
 	{
 		name: "refresh",
@@ -221,7 +229,9 @@ var meant = []difference{
 	},
 	{
 		name: "dialled sooner",
-		when: func(w *World) bool { return w.endsAgain() > 0 && w.most() == 1 || w.meetAgain() > 0 },
+		when: func(w *World) bool {
+			return w.endsAgain() > 0 && w.most() == 1 || w.meetAgain() > 0 || w.hasOne() && w.endsAgainWithin(w.handshake()+w.credentials())
+		},
 		lost: func(w *World, f, _ *figures) int { return min(f.failed[codes.Unavailable], w.meetAgain()) },
 		pause: func(w *World) time.Duration {
 			if w.endsAgain() > 0 && w.most() == 1 {
@@ -229,7 +239,13 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a lost connection is dialled at once, and may be there when the server ends all it has again; that of a plain channel, which is dialled when the next RPC comes, may not be there yet, and lives on. And callers that waited for the dial all call when it is over, and again after their pause: the next end may meet them all, where callers of plain channels are apart",
+		slower: func(w *World, _ *figures) time.Duration {
+			if w.credentials() > 0 && w.hasOne() && w.endsAgainWithin(w.handshake()+w.credentials()) {
+				return time.Duration(w.ends()) * (w.handshake() + w.credentials())
+			}
+			return 0
+		},
+		reason: "a lost connection is dialled at once, and may be there when the server ends all it has again; that of a plain channel, which is dialled when the next RPC comes, may not be there yet, and lives on; so may each one after it, while an RPC gets its credentials again. And callers that waited for the dial all call when it is over, and again after their pause: the next end may meet them all, where callers of plain channels are apart",
 	},
 	{
 		name: "flap",
@@ -435,15 +451,21 @@ var meant = []difference{
 					n += f.rpcs / c.SlowOneIn
 				}
 			}
+			if w.livesLess(w.credentials()) {
+				return n
+			}
 			return min(f.failed[codes.Unavailable], n)
 		},
 		slower: func(w *World, _ *figures) time.Duration {
+			if w.livesLess(w.credentials()) {
+				return 20 * time.Second // the deadline
+			}
 			if w.livesLess(w.roundTrip() * 5 / 4) {
 				return 2*w.credentials() + 3*w.handshake()
 			}
 			return 2 * w.credentials()
 		},
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two and a half round trips, one in fifty may be; at less than two, one in five; at less than one and a quarter, one in two, and those that are not wait for three more dials; at less than one, all",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two and a half round trips, one in fifty may be; at less than two, one in five; at less than one and a quarter, one in two, and those that are not wait for three more dials; at less than one, all. And where they live less than credentials take, an RPC that comes when others have ended never has a stream before its connection has ended, with a plain channel, too",
 	},
 	{
 		name:   "leaked streams",
@@ -463,7 +485,7 @@ var meant = []difference{
 		name: "dark",
 		when: func(w *World) bool { return w.happens(Darken) },
 		lost: func(w *World, f, plain *figures) int {
-			n := plain.each
+			n := max(plain.each, f.each)
 			if w.has("round_robin") { // all that come in its turn
 				n = max(n, f.rpcs/max(1, f.most)+1)
 			}
