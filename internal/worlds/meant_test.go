@@ -197,7 +197,9 @@ var meant = []difference{
 	},
 	{
 		name: "no streams for a while",
-		when: func(w *World) bool { return w.closedFor() > 0 && (w.fails() >= 0 || w.ages() || w.streams() > 0) },
+		when: func(w *World) bool {
+			return w.closedFor() > 0 && (w.fails() >= 0 || w.ages() || w.streams() > 0 || w.leastCap() > 0)
+		},
 		lost: func(w *World, f, plain *figures) int {
 			switch {
 			case w.fails() < 0 && !w.ages():
@@ -209,6 +211,9 @@ var meant = []difference{
 			return min(came, f.failed[w.Servers[w.fails()].Fails])
 		},
 		slower: func(w *World, plain *figures) (d time.Duration) {
+			if w.leastCap() > 0 { // whether connections live so long is chance
+				d = w.closedFor()
+			}
 			for _, c := range w.Callers {
 				if c.Streams > 0 && plain.slowest > c.For { // there some wait for them, too
 					d += c.For * time.Duration(c.Streams/max(1, w.leastLimit()))
@@ -216,7 +221,7 @@ var meant = []difference{
 			}
 			return d
 		},
-		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all. RPCs that are queued at one server meanwhile stay there when the others allow streams again. That takes longer, above all where they are long streams, and a server that ends connections at an age may end each once more",
+		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all. RPCs that are queued at one server meanwhile stay there when the others allow streams again. That takes longer, above all where they are long streams, and a server that ends connections at an age may end each once more. Where it ends each after so many RPCs, connections of a pool may live until it allows none, where those of plain channels just do not",
 	},
 	{
 		name: "first there",
