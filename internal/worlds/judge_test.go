@@ -92,7 +92,10 @@ func (w *World) dips(f *figures, plain []figures, allowed int) (worse []string) 
 	alike := w.anyPause() == 0 && w.few() == 0 && !w.refuses(f) &&
 		!w.happens(Darken) && !w.livesShort() && !w.agesWithin(w.roundTrip()*5/4)
 	n := f.good() + min(f.failures(), allowed)
-	if w.closed() && alike && w.outage() == 0 && !w.meetsAnother(f) && !w.drifts() && least >= sensible && n < least*4/5 {
+	// Each caller may wait once as much longer as an RPC may.
+	longer := float64(w.handshake()+50*time.Millisecond) / float64(w.calls())
+	fair := int(float64(least) * 4 / 5 * max(0, 1-longer))
+	if w.closed() && alike && w.outage() == 0 && !w.meetsAnother(f) && !w.drifts() && least >= sensible && n < fair {
 		say("throughput: %d RPCs in all, plain %d", n, least)
 	}
 	// Callers that all call at once make dips of their own, in which none waits.
