@@ -72,7 +72,7 @@ func TestConnectMakesOneAttemptInTheBackoffAfterFlaps(t *testing.T) {
 			c.Cut()
 			synctest.Wait()
 		}
-		require.Equal(t, connectivity.Idle, c.GetState(), "as a plain channel")
+		require.Equal(t, connectivity.Connecting, c.GetState(), "an RPC, or Connect, makes an attempt at once")
 		require.Equal(t, 3, c.Dials())
 		c.Connect()
 		synctest.Wait()

@@ -97,7 +97,7 @@ func (e *Endpoint) State() State {
 		return StateReady
 	case e.down:
 		return StateTransientFailure
-	case e.outage != nil && !e.wanted:
+	case e.outage != nil && !e.wanted && !e.outage.flapped: // or all that connect where it is IDLE would dial at each flap
 		return StateIdle
 	}
 	return StateConnecting

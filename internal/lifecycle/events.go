@@ -12,9 +12,7 @@ func (e *Endpoint) Connected(s *Subchannel, address int, now time.Time) bool {
 		return false
 	}
 	s.attempt.won(address)
-	if e.outage != nil {
-		e.outage.sinceUp = 0
-	}
+	e.countAnew()
 	e.decide(Decision{Kind: Opened, ID: s.id, Reason: s.openedFor})
 	e.next.Connected = append(e.next.Connected, s)
 	return true
@@ -66,6 +64,9 @@ type End struct {
 func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (flapped bool) {
 	if s.phase == Connecting {
 		if flapped = e.lostConnecting(s, address, now); flapped {
+			if end.Alone {
+				e.Unwanted()
+			}
 			e.reachable(s, address, end.Cause)
 		}
 		return flapped
@@ -84,10 +85,12 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 		if end.Alone {
 			e.Unwanted()
 		}
+		e.countAnew()
 		e.clock = clock{now: now}
 		e.endOutage() // if it has proved itself, by its end at the latest
 	}
 	s.lost()
+	s.forRPC = false
 	if s.phase == Closed {
 		e.close(s, false)
 		return false
@@ -133,13 +136,15 @@ func (e *Endpoint) countFlap(s *Subchannel, now time.Time) {
 	if e.countFailure(s) {
 		e.outage.noneUntil = now.Add(flapBackoff(e.outage.failures, e.random()))
 	}
+	e.outage.flapped = true
 }
 
 // reachable tells of a flap: the server can be reached, and so an RPC that waits may try at once, as
 // pick_first becomes IDLE then, though it was in TRANSIENT_FAILURE before.
 func (e *Endpoint) reachable(s *Subchannel, address int, cause string) {
 	e.decideFailed(s, address, cause)
-	e.outage.sinceUp, e.down = 0, false
+	e.countAnew()
+	e.down = false
 }
 
 // decideLost says why the connection of s is gone.

@@ -14,6 +14,8 @@ type outage struct {
 	probe     *Subchannel // nil until one is chosen
 	attempt   *Subchannel // that was dialled last
 	sinceUp   int         // failures of attempts for RPCs, since a connection was last made or lost
+	failed    time.Time   // when the last of these attempts began; while sinceUp is not 0
+	flapped   bool        // the last failure was a flap
 	noneUntil time.Time   // no attempt before, where gRPC's backoff does not hold
 }
 
@@ -30,6 +32,10 @@ func (e *Endpoint) countFailure(s *Subchannel) bool {
 		}
 	}
 	o := e.outage
+	o.flapped = false
+	if s.forRPC && (o.sinceUp == 0 || s.dialled.After(o.failed)) {
+		o.failed = s.dialled
+	}
 	if o.probe == nil {
 		o.probe = s
 	}
@@ -120,14 +126,23 @@ func (e *Endpoint) endOutage() {
 	}
 }
 
+// countAnew says that a connection was made or lost: what attempts of before came to fails no RPC.
+func (e *Endpoint) countAnew() {
+	if e.outage != nil {
+		e.outage.sinceUp = 0
+	}
+}
+
 // roundFailed reports that the endpoint has no READY subchannel and none in prospect: all attempts
 // failed or led to a server that does not serve, or the probe failed twice while other attempts hang. A
 // connection that was made and soon lost is none of these.
 func (e *Endpoint) roundFailed() bool {
+	if e.has(Ready) {
+		return false
+	}
 	sinceUp := 0
 	if e.outage != nil {
 		sinceUp = e.outage.sinceUp
 	}
-	failed := sinceUp > 1 || (sinceUp > 0 || e.has(NotServing)) && !e.pending()
-	return failed && !e.has(Ready)
+	return sinceUp > 1 || (sinceUp > 0 || e.has(NotServing)) && !e.pending()
 }

@@ -308,17 +308,58 @@ func TestInAChannelOfSeveralEndpointsAllAttemptsCount(t *testing.T) {
 
 // gRPC tells a plain channel of a flap that its connection was lost, as of any other.
 //
-// Guards: `e.Unwanted()` in Lost, for flaps.
+// Guards: `e.Unwanted()` in Lost, for flaps, and `!e.outage.flapped` in State.
 func TestAfterAFlapTheNextAttemptFailsNoneEither(t *testing.T) {
 	s := tell(t, "size=1")
 	s.others = false
 	s.connect()
 	s.cut()
+	s.wantState(StateConnecting, "a program that connects where it finds IDLE would dial in a loop")
 	s.refuse()
 	s.wantState(StateIdle)
 	s.wake()
 	s.wantState(StateConnecting)
 	s.refuse()
+	s.wantState(StateTransientFailure)
+}
+
+// gRPC reports no READY for a connection that ends as soon as it was made, and pick_first is IDLE then, too.
+//
+// Guards: `e.Unwanted()` in Lost, where s is Connecting.
+func TestAfterAFlapWithoutREADYTheNextAttemptFailsNoneEither(t *testing.T) {
+	s := tell(t, "size=1")
+	s.others = false
+	require.True(t, s.lose(s.those(Connecting)[0]))
+	s.settle()
+	s.wantState(StateConnecting)
+	s.pass(2 * time.Second) // the backoff of a flap
+	s.refuse()
+	s.wantState(StateIdle)
+}
+
+// Those of before that hang end first, and one of them is dialled again before the attempt for the RPC ends.
+//
+// Guards: `s.dialled.After(o.failed)` in pending.
+func TestAnAttemptThatBeganLaterHoldsNoRPCUp(t *testing.T) {
+	s := alone(t, "size=3")
+	s.pass(hangsAfter)
+	s.wake()
+	var own *Subchannel
+	for _, sub := range s.those(Connecting) {
+		if sub.forRPC {
+			own = sub
+			continue
+		}
+		s.fail(sub)
+	}
+	s.settle()
+	s.wantState(StateConnecting)
+	s.pass(time.Second)
+	s.endBackoff()
+	s.want(Connecting, 2)
+	s.fail(own)
+	s.settle()
+	s.want(Connecting, 1)
 	s.wantState(StateTransientFailure)
 }
 

@@ -94,9 +94,7 @@ func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 	switch {
 	case size == 0: // failures of before say nothing when it wakes
 		e.down = false
-		if e.outage != nil {
-			e.outage.sinceUp = 0
-		}
+		e.countAnew()
 	case e.roundFailed():
 		e.down = true
 	}

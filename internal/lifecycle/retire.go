@@ -110,9 +110,9 @@ func (e *Endpoint) discard(s *Subchannel) {
 	e.next.Drain = append(e.next.Drain, s)
 }
 
-// leastUseful returns the subchannel that is farthest from being READY, so of attempts the last one: the probe last of its
-// phase, for it carries the backoff, unless no RPC need wait for that, and one that may redial at
-// once after those that wait.
+// leastUseful returns the subchannel that is farthest from being READY, so of attempts the last one. The
+// probe is the last of its phase, for it carries the backoff, but for one that is outdated; and one that may
+// redial at once comes after those that wait.
 func (e *Endpoint) leastUseful() *Subchannel {
 	rank := func(s *Subchannel) int {
 		r := [Phases]int{Idle: 0, Backoff: 2, Connecting: 4, Checking: 8, NotServing: 8, Ready: 12}[s.phase]

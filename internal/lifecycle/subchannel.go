@@ -52,7 +52,7 @@ type Subchannel struct {
 	mayRedial  bool          // Idle: it may try once, be there an outage or not
 	limitEnded bool          // the server ended the last connection at the request limit; while not Connected
 	waits      bool          // Idle: it dials as soon as it is allowed to
-	forRPC     bool          // the last attempt began for an RPC or ClientConn.Connect; see Endpoint.Unwanted
+	forRPC     bool          // the last attempt began while none was READY, and one was wanted; see Endpoint.Unwanted
 	dialled    time.Time     // when the last attempt began; while it waits, since when it does
 	attempt    happyEyeballs // the last one
 	conn       *connection   // Checking, NotServing, Ready, Draining, and Closed of what drained; else nil

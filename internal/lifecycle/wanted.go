@@ -22,7 +22,7 @@ const hangsAfter = 3 * time.Second
 
 // unready is what matters while no subchannel is READY.
 type unready struct {
-	wanted bool // an RPC or ClientConn.Connect wanted a connection since Unwanted
+	wanted bool // an RPC or ClientConn.Connect wanted a connection since Unwanted; from the start, too
 	down   bool // a whole round of attempts for RPCs failed, and none was READY since (gRFC A62)
 }
 
@@ -35,23 +35,22 @@ func (e *Endpoint) SetWanted() {
 	e.wanted = true
 }
 
-// Wanted reports whether an RPC or ClientConn.Connect wanted a connection since the last one was lost.
+// Wanted reports whether an RPC or ClientConn.Connect wanted a connection since Unwanted.
 func (e *Endpoint) Wanted() bool { return e.wanted }
 
 // Unwanted says that the only endpoint of its channel lost a connection, or takes the place of one that did.
-// RPCs that want another one say so by Wake, and what attempts of before came to fails none.
+// RPCs that want another one say so by Wake, for those that wait pick again when a connection was lost. What
+// attempts of before came to fails none.
 func (e *Endpoint) Unwanted() {
 	e.wanted, e.down = false, false
 	for _, s := range e.subchannels {
 		s.forRPC = false
 	}
-	if e.outage != nil {
-		e.outage.sinceUp = 0
-	}
+	e.countAnew()
 }
 
 func (e *Endpoint) dial(s *Subchannel) {
-	s.forRPC = e.wanted
+	s.forRPC = e.wanted && !e.has(Ready)
 	s.dial(len(e.addresses), e.clock.now)
 }
 
@@ -66,13 +65,18 @@ func (e *Endpoint) outdated(s *Subchannel) bool {
 	return s.phase == Backoff
 }
 
-// pending reports whether an attempt is under way for which an RPC may wait, or is about to be.
+// pending reports whether RPCs wait for an attempt that is under way, or is about to be: not for one that began
+// after an attempt for RPCs that failed. A plain channel would fail them.
 func (e *Endpoint) pending() bool {
-	return slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.Pending() && !e.outdated(s) })
+	o := e.outage
+	return slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool {
+		later := o != nil && o.sinceUp > 0 && s.phase != Checking && s.dialled.After(o.failed)
+		return s.Pending() && !later && !e.outdated(s)
+	})
 }
 
-// retryForRPCs makes another attempt if all began before an RPC wanted them: by one more subchannel, see
-// beside, or else by one in place of another: gRPC ends no backoff of a SubConn.
+// retryForRPCs makes another attempt if all began before an RPC wanted them: by one that is idle; else by one
+// more, see beside; else by one in place of another, for gRPC ends no backoff of a SubConn.
 func (e *Endpoint) retryForRPCs() {
 	retried := slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.forRPC })
 	if e.has(Ready) || retried || e.pending() || !slices.ContainsFunc(e.subchannels, e.outdated) {
