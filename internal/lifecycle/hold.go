@@ -1,13 +1,17 @@
 package lifecycle
 
-import "time"
+import (
+	"time"
+
+	"github.com/grpc-subpool/subpool/config"
+)
 
 // Whether an RPC that finds every connection full may wait outside of them is decided in two
 // steps: here for the endpoint, as Plan.Hold, and for each RPC by the picker that is made
 // with it, package picker.
 
-// longestHold bounds how long RPCs are held for an attempt. After that they wait in the
-// connections that are full, under maxPending.
+// longestHold bounds how long RPCs are held for an attempt, where maxPending bounds how many may wait. After
+// that they wait in the connections that are full, under maxPending.
 const longestHold = time.Second
 
 // holdsPicks reports whether RPCs that find every connection full should wait outside: a
@@ -19,16 +23,21 @@ func (e *Endpoint) holdsPicks() bool {
 }
 
 // roomIsComing reports whether all connections that are being made may soon be READY, and
-// there are any. A renewal brings no room, but where the old connection has none, and that is sure.
+// there are any. Without maxPending RPCs are held for as long as an attempt may last that does not hang: those
+// that are queued in the first connection that comes stay there, and do not go to the next ones. A renewal brings no room, but where the old connection has none, and that is sure.
 func (e *Endpoint) roomIsComing() (coming bool) {
 	if e.outage != nil {
 		return e.outageMayEnd()
+	}
+	longest := hangsAfter
+	if e.settings.MaxPending < config.NoPendingLimit {
+		longest = longestHold
 	}
 	for _, s := range e.subchannels {
 		if !s.Pending() || s.renewal() && !(s.openedFor == ReasonRequests && e.requests.proven) {
 			continue
 		}
-		if coming = true; e.clock.reached(s.dialled.Add(longestHold)) {
+		if coming = true; e.clock.reached(s.dialled.Add(longest)) {
 			return false
 		}
 	}

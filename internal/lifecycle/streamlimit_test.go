@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/grpc-subpool/subpool/config"
 )
 
 // What is known of the limit on each connection makes the endpoint's.
@@ -134,19 +136,23 @@ func TestAnEndpointHoldsOnlyIfItWouldGrow(t *testing.T) {
 	require.False(t, s.did.Hold)
 }
 
-// Guards: longestHold, and `e.clock.reached` in Endpoint.roomIsComing.
-func TestRPCsAreHeldForASecondAtMost(t *testing.T) {
-	s := tell(t, "minSize=1 maxSize=2")
-	s.connect()
-	s.allow(s.subchannels[0], 10)
-	s.demandOf(11)
-	s.want(Connecting, 1)
-	require.True(t, s.did.Hold)
-	require.Equal(t, longestHold, s.did.Next.Sub(s.now))
-	s.pass(longestHold - 1)
-	require.True(t, s.did.Hold)
-	s.pass(1)
-	require.False(t, s.did.Hold)
+// With maxPending for a second, for then more are refused; else as long as a dial may take that does not hang.
+//
+// Guards: longestHold, hangsAfter and `e.clock.reached` in Endpoint.roomIsComing.
+func TestRPCsAreHeldForAnAttemptThatMayComeToSomething(t *testing.T) {
+	for pending, longest := range map[int]time.Duration{0: longestHold, config.NoPendingLimit - 1: longestHold, config.NoPendingLimit: hangsAfter} {
+		s := tell(t, "minSize=1 maxSize=2")
+		s.settings.MaxPending = pending
+		s.connect()
+		s.allow(s.subchannels[0], 10)
+		s.demandOf(11)
+		s.want(Connecting, 1)
+		require.True(t, s.did.Hold)
+		s.pass(longest - 1)
+		require.True(t, s.did.Hold)
+		s.pass(1)
+		require.False(t, s.did.Hold)
+	}
 }
 
 // Guards: `e.outage != nil` in roomIsComing, and `e.outage == nil` in canGrow.

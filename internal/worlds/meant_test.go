@@ -287,13 +287,13 @@ var meant = []difference{
 		},
 		pause: func(w *World) time.Duration { return min(w.handshake(), time.Second) },
 		slower: func(w *World, plain *figures) time.Duration {
-			if w.handshake() < time.Second {
+			if w.handshake() < time.Second || !w.has(`"maxPending"`) {
 				return 0
 			}
 			return plain.slowest * time.Duration(w.most()-1) / 2
 		},
 		lost: func(w *World, f, plain *figures) int {
-			if w.handshake() < time.Second {
+			if w.handshake() < time.Second || !w.has(`"maxPending"`) {
 				return 0
 			}
 			return min(f.failed[codes.DeadlineExceeded]+f.failed[codes.Unavailable], plain.flying/2)
@@ -306,7 +306,7 @@ var meant = []difference{
 			}
 			return n
 		},
-		reason: "while a connection is made RPCs that find every connection full are held for it, a second at most, and not queued, for a stream may never end; where dials take longer than that, those RPCs are queued in the first connection that comes, and some may meet their deadlines there, or be refused again where the server takes fewer. An RPC that waits for its credentials counts as one in flight, though it has no stream yet, so RPCs may be held where a plain channel sends them, and a short deadline may be over",
+		reason: "while a connection is made RPCs that find every connection full are held for it and not queued, for a stream may never end, with maxPending for a second at most; where dials take longer than that, those RPCs are queued in the first connection that comes, and some may meet their deadlines there, or be refused again where the server takes fewer. An RPC that waits for its credentials counts as one in flight, though it has no stream yet, so RPCs may be held where a plain channel sends them, and a short deadline may be over",
 	},
 	{
 		name: "one backoff",
