@@ -60,7 +60,7 @@ func (w *World) complaints(f *figures, plain []figures) (worse []string) {
 	}
 	leaks := slices.ContainsFunc(w.Callers, func(c Callers) bool { return c.Leaked > 0 }) && w.limited()
 	fewer := func(p figures) bool { return w.held(f)+1 < scaled(&p, w.held(&p)) }
-	lost := w.hopeless() || leaks || w.anyAllowsNone() || slices.ContainsFunc(plain, fewer) // what waits here
+	lost := w.hopeless() || f.good() == 0 || leaks || w.anyAllowsNone() || slices.ContainsFunc(plain, fewer) // what waits here
 	slowest := func(a, b figures) int { return cmp.Compare(a.slowest, b.slowest) }
 	if d, k := f.slowest, slices.MaxFunc(plain, slowest).slowest; !lost && d > k+m.slowest {
 		say("slowest: %v, plain %v, margin %v", d, k, m.slowest)

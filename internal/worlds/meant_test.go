@@ -49,6 +49,9 @@ var meant = []difference{
 			if i := w.fails(); i >= 0 && !w.Apart && w.Servers[i].Few > 0 && w.anyServesOn() { // plain channels are driven off it
 				return min(f.rpcs/len(w.Servers), f.failed[w.Servers[i].Fails])
 			}
+			if w.limited() { // those that are still queued in plain channels
+				return w.breaks() * w.streams()
+			}
 			return 0
 		},
 		pause: func(w *World) time.Duration {
@@ -65,7 +68,7 @@ var meant = []difference{
 			}
 			return n
 		},
-		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time, which may be longer than a short deadline, and of two servers behind one address both, even where one fails all RPCs and drives plain channels off, for it ends their connections. Where the health checking takes the only stream, RPCs have none until the limit is raised",
+		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time, which may be longer than a short deadline, and of two servers behind one address both, even where one fails all RPCs and drives plain channels off, for it ends their connections. Where the health checking takes the only stream, RPCs have none until the limit is raised. And where a server lowers its limit on connections that are not young, long streams are queued in plain channels that are open with the pool, and are lost when it breaks off connections",
 	},
 	{
 		name: "refresh",
@@ -198,10 +201,12 @@ var meant = []difference{
 	{
 		name: "no streams for a while",
 		when: func(w *World) bool {
-			return w.closedFor() > 0 && (w.fails() >= 0 || w.ages() || w.streams() > 0 || w.leastCap() > 0)
+			return w.closedFor() > 0 && (w.fails() >= 0 || w.ages() || w.streams() > 0 || w.leastCap() > 0 || w.ends() > 0)
 		},
 		lost: func(w *World, f, plain *figures) int {
 			switch {
+			case w.fails() < 0 && !w.ages() && w.ends() > 0: // that allows none when all others are queued
+				return min(f.failed[codes.DeadlineExceeded], f.rpcs/w.most())
 			case w.fails() < 0 && !w.ages():
 				return 0
 			case w.fails() < 0:
@@ -221,7 +226,7 @@ var meant = []difference{
 			}
 			return d
 		},
-		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all. RPCs that are queued at one server meanwhile stay there when the others allow streams again. That takes longer, above all where they are long streams, and a server that ends connections at an age may end each once more. Where it ends each after so many RPCs, connections of a pool may live until it allows none, where those of plain channels just do not",
+		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all. RPCs that are queued at one server meanwhile stay there when the others allow streams again. That takes longer, above all where they are long streams, and a server that ends connections at an age may end each once more. Where it ends each after so many RPCs, connections of a pool may live until it allows none, where those of plain channels just do not. And where it ends connections, all that waited for the last of the new ones are queued at that time in those that allow streams: the others stay empty, and RPCs meet their deadlines",
 	},
 	{
 		name: "first there",
@@ -256,7 +261,13 @@ var meant = []difference{
 		name: "flap",
 		when: func(w *World) bool { return w.happens(Flap) },
 		dials: func(w *World, _, _ *figures) int {
-			return int(w.flapFor() / (2 * max(w.handshake(), 10*time.Millisecond)))
+			flaps := 0
+			for _, e := range w.Events {
+				if e.What == Flap {
+					flaps++
+				}
+			}
+			return flaps*w.most() + int(w.flapFor()/(2*max(w.handshake(), 10*time.Millisecond)))
 		},
 		outage: func(w *World) time.Duration {
 			return w.handshake() + 1200*time.Millisecond
@@ -270,7 +281,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time: how many attempts there are is chance, and all RPCs that waited for one are lost with it. At a stream limit they are queued where the first connections are, and wait longer there than in the queues of N channels",
+		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time, once each connection that it has lost was dialled: how many attempts there are is chance, and all RPCs that waited for one are lost with it. At a stream limit they are queued where the first connections are, and wait longer there than in the queues of N channels",
 	},
 	{
 		name: "shorter than a dial",
@@ -345,8 +356,15 @@ var meant = []difference{
 			}
 			return min(f.failed[codes.Unavailable], w.comeLater(w.handshake())/len(w.Servers))
 		},
-		late:   func(w *World, _, _ *figures) int { return w.comeLater(w.young() + 2*w.handshake()) },
-		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; all that came meanwhile meet the new connections together, and a server that closes each after so many answers loses its share; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then; and at a stream limit those that came meanwhile wait for one more dial; of those with a short deadline it may be over before",
+		late: func(w *World, f, _ *figures) (n int) {
+			for _, c := range w.Callers {
+				if c.ShortOneIn > 0 && !w.Apart && w.slow() > w.leastSlow() {
+					n = f.rpcs / c.ShortOneIn
+				}
+			}
+			return n + w.comeLater(w.young()+2*w.handshake())
+		},
+		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; all that came meanwhile meet the new connections together, and a server that closes each after so many answers loses its share; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then; and at a stream limit those that came meanwhile wait for one more dial; of those with a short deadline it may be over before. It may meet another server behind the same address then, which may be too slow for short deadlines",
 	},
 	{
 		name:   "growth",
