@@ -6,7 +6,8 @@ import (
 )
 
 // A lost connection is dialled at once. A plain channel to one endpoint becomes IDLE instead, and dials for
-// the next RPC: the server may be back by then. So an attempt that began before an RPC wanted it is made again for the RPC:
+// the next RPC: the server may be back by then. So an attempt that began before an RPC wanted it is made
+// again for the RPC:
 //
 //	lost ─▶ dialled, CONNECTING ── refused ──▶ IDLE ── refused ──▶ IDLE …
 //	RPC, and an attempt backs off ─▶ another one at once, CONNECTING
@@ -14,7 +15,8 @@ import (
 //	                                                 └─ has lasted for hangsAfter ──▶ another one beside it
 //	an attempt that began for an RPC ── refused ──▶ TRANSIENT_FAILURE
 //
-// A plain channel to several endpoints dials at once, too, and all its attempts count.
+// A plain channel to several endpoints dials at once, too, and all its attempts count. After a flap the state
+// stays CONNECTING.
 
 // hangsAfter is how long an attempt may last before it is taken to hang: TCP has sent a lost SYN twice again
 // by then (RFC 6298).
