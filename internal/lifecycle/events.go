@@ -145,6 +145,9 @@ func (e *Endpoint) reachable(s *Subchannel, address int, cause string) {
 	e.decideFailed(s, address, cause)
 	e.countAnew()
 	e.down = false
+	for _, s := range e.subchannels { // no RPC waits for what is under way
+		s.forRPC = false
+	}
 }
 
 // decideLost says why the connection of s is gone.

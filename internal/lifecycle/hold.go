@@ -23,8 +23,10 @@ func (e *Endpoint) holdsPicks() bool {
 }
 
 // roomIsComing reports whether all connections that are being made may soon be READY, and
-// there are any. Without maxPending RPCs are held for as long as an attempt may last that does not hang: those
-// that are queued in the first connection that comes stay there, and do not go to the next ones. A renewal brings no room, but where the old connection has none, and that is sure.
+// there are any. A renewal brings no room, but where the old connection has none, and that is sure.
+//
+// Without maxPending RPCs are held for as long as an attempt may last that does not hang: those that are
+// queued in the first connection that comes stay there, and do not go to the next ones.
 func (e *Endpoint) roomIsComing() (coming bool) {
 	if e.outage != nil {
 		return e.outageMayEnd()

@@ -126,7 +126,7 @@ func (e *Endpoint) endOutage() {
 	}
 }
 
-// countAnew says that a connection was made or lost: what attempts of before came to fails no RPC.
+// countAnew says that a connection was made or lost: attempts that have failed before fail no RPC.
 func (e *Endpoint) countAnew() {
 	if e.outage != nil {
 		e.outage.sinceUp = 0

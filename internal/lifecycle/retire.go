@@ -116,8 +116,11 @@ func (e *Endpoint) discard(s *Subchannel) {
 func (e *Endpoint) leastUseful() *Subchannel {
 	rank := func(s *Subchannel) int {
 		r := [Phases]int{Idle: 0, Backoff: 2, Connecting: 4, Checking: 8, NotServing: 8, Ready: 12}[s.phase]
-		if e.outage != nil && s == e.outage.probe && !e.outdated(s) || s.mayRedial {
+		if s.mayRedial {
 			r += 3
+		}
+		if e.outage != nil && s == e.outage.probe && !e.outdated(s) {
+			r++
 		}
 		return r
 	}

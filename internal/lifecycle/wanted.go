@@ -16,7 +16,7 @@ import (
 //	an attempt that began for an RPC ── refused ──▶ TRANSIENT_FAILURE
 //
 // A plain channel to several endpoints dials at once, too, and all its attempts count. After a flap the state
-// stays CONNECTING.
+// is CONNECTING, until the next attempt is refused.
 
 // hangsAfter is how long an attempt may last before it is taken to hang: TCP has sent a lost SYN twice again
 // by then (RFC 6298).
@@ -77,25 +77,27 @@ func (e *Endpoint) pending() bool {
 	})
 }
 
-// retryForRPCs makes another attempt if all began before an RPC wanted them: by one that is idle; else by one
-// more, see beside; else by one in place of another, for gRPC ends no backoff of a SubConn.
+// retryForRPCs makes another attempt if all began before an RPC wanted them: by one more subchannel, see beside,
+// or by one in place of another. gRPC ends no backoff of a SubConn, and remembers its failures for the next one.
 func (e *Endpoint) retryForRPCs() {
 	retried := slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.forRPC })
-	if e.has(Ready) || retried || e.pending() || !slices.ContainsFunc(e.subchannels, e.outdated) {
+	if e.has(Ready) || e.has(NotServing) || retried || e.pending() || !slices.ContainsFunc(e.subchannels, e.outdated) {
 		return
 	}
-	if o := e.outage; o != nil { // nothing of before holds it up
-		o.probe, o.attempt, o.noneUntil = nil, nil, time.Time{}
-	}
-	if !e.has(Idle) {
+	fresh := func(s *Subchannel) bool { return s.phase == Idle && (s.mayRedial || s.dialled.IsZero()) }
+	if !slices.ContainsFunc(e.subchannels, fresh) {
 		e.discard(e.leastUseful())
 		e.add(ReasonLost)
+	}
+	if o := e.outage; o != nil { // nothing of before holds it up
+		o.probe, o.attempt, o.noneUntil = e.subchannels[slices.IndexFunc(e.subchannels, fresh)], nil, time.Time{}
 	}
 }
 
 // beside reports whether RPCs need not wait for an attempt that is under way: it may come to something yet,
-// so another one is made beside it, and the first that connects serves.
+// so another one is made beside it, and the first that connects serves. Where a server was reached, and says
+// that it does not serve, they fail instead.
 func (e *Endpoint) beside() bool {
 	hangs := func(s *Subchannel) bool { return s.phase == Connecting && e.outdated(s) }
-	return !e.has(Ready) && slices.ContainsFunc(e.subchannels, hangs)
+	return !e.has(Ready) && !e.has(NotServing) && slices.ContainsFunc(e.subchannels, hangs)
 }
