@@ -17,6 +17,7 @@ type goAways struct {
 	count      load.GoAways
 	seen       uint32    // what count was when the period was last made longer
 	retryUntil time.Time // zero if there is none
+	freshSince time.Time // when a connection became fresh in it; or zero
 }
 
 const (
@@ -39,7 +40,7 @@ func (p *pool) endRetriesLocked(now time.Time) bool {
 		if p.inRetryPeriodLocked(e, now) {
 			return false
 		}
-		e.goAways.retryUntil = time.Time{}
+		e.goAways.retryUntil, e.goAways.freshSince = time.Time{}, time.Time{}
 		e.goAways.count.Close()
 		p.schedule.republish = p.schedule.republish || p.waiters.Retrying() // those that are held may find a place here
 		return true
@@ -50,17 +51,25 @@ func (p *pool) endRetriesLocked(now time.Time) bool {
 }
 
 // inRetryPeriodLocked reports whether the period of e goes on. It is over in time, or as soon as
-// there is no connection that was dialled within it, and none on its way.
+// there is no connection that was dialled within it, and none on its way. Where connections live for less
+// than a second GOAWAYs may come on and on: the next period begins at one that comes late in this, or a
+// connection that is about to get one, too, would be fresh still.
 func (p *pool) inRetryPeriodLocked(e *endpoint, now time.Time) bool {
 	g, opened := &e.goAways, e.goAways.count.Opened()
 	if n := g.count.Count(); n != g.seen {
 		g.seen, g.retryUntil = n, now.Add(retryWithin)
+		if late := g.freshSince.Add(lateRetries); !g.freshSince.IsZero() && !now.Before(late) {
+			g.freshSince, opened = time.Time{}, g.count.Reopen()
+		}
 	}
 	pending := false
 	for _, s := range e.subchannels {
 		dialled := s.Phase() == lifecycle.Ready && s.conn.subConn.goAwaysAtDial >= opened
 		if dialled && !now.Before(s.Since().Add(freshAfter)) && !s.conn.load.Fresh() {
 			s.conn.load.SetFresh(opened)
+			if g.freshSince.IsZero() {
+				g.freshSince = now
+			}
 			p.schedule.republish = true
 			g.retryUntil = now.Add(lateRetries)
 		}

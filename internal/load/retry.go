@@ -39,6 +39,12 @@ func (g *GoAways) Count() uint32 { return g.n.Load() }
 // Opened returns the count with which the retry period opened, 0 if there is none.
 func (g *GoAways) Opened() uint32 { return g.opened.Load() }
 
+// Reopen begins the next retry period with the last GOAWAY, and returns Opened.
+func (g *GoAways) Reopen() uint32 {
+	g.opened.Store(g.n.Load())
+	return g.Opened()
+}
+
 // Close ends the retry period.
 func (g *GoAways) Close() { g.opened.Store(0) }
 

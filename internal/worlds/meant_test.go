@@ -451,14 +451,10 @@ var meant = []difference{
 	},
 	{
 		name: "short lives",
-		when: func(w *World) bool {
-			return w.livesShort() || w.endsUnproven() || w.endsWhileDialled() || w.livesLess(w.roundTrip()*5/2)
-		},
+		when: func(w *World) bool { return w.livesShort() || w.endsUnproven() || w.endsWhileDialled() },
 		lost: func(w *World, f, plain *figures) int {
 			n := f.rpcs / 20
 			switch {
-			case !w.livesShort() && !w.endsUnproven() && !w.endsWhileDialled():
-				n = f.rpcs / 50
 			case w.livesLess(w.roundTrip()):
 				n = f.rpcs
 			case w.livesLess(w.roundTrip() * 5 / 4):
@@ -488,7 +484,7 @@ var meant = []difference{
 			}
 			return 2 * w.credentials()
 		},
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two and a half round trips, one in fifty may be; at less than two, one in five; at less than one and a quarter, one in two, and those that are not wait for three more dials; at less than one, all. And where they live less than credentials take, an RPC that comes when others have ended never has a stream before its connection has ended, with a plain channel, too",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five may be; at less than one and a quarter, one in two, and those that are not wait for three more dials; at less than one, all. And where they live less than credentials take, an RPC that comes when others have ended never has a stream before its connection has ended, with a plain channel, too",
 	},
 	{
 		name:   "leaked streams",

@@ -158,6 +158,14 @@ func ages() (all []namedWorld) {
 			Own:     Own{NoFailure: true}, // six or seven, were retries picked like others
 		}})
 	}
+	// GOAWAYs come on and on.
+	//
+	// Guards: `g.count.Reopen()` in inRetryPeriodLocked.
+	all = append(all, namedWorld{"a GOAWAY of two steps at the age of 123 ms, size 4", World{
+		Servers: []Server{{Age: 123 * ms, Ending: TwoStep}}, Latency: 25 * ms, Dial: ms, Setting: size(4), Health: true,
+		Callers: []Callers{{For: 5 * sec, Rate: 300, Takes: 100 * ms}},
+		Own:     Own{NoFailure: true}, // 170 to 195, were there one retry period
+	}})
 	// Retries go to the youngest connection: those that are older are about to be ended, too.
 	for _, ending := range []Ending{Final, TwoStep} {
 		all = append(all, namedWorld{fmt.Sprintf("sixteen connections, %v at the age of 0.4 s", ending), World{
