@@ -31,7 +31,7 @@ func TestAConnectionThatServedIsNoFlapHoweverShortItLived(t *testing.T) {
 
 // Guards: `s.conn.facts.Answered = end.Answered` in lifecycle.Endpoint.Lost: what an earlier
 // connection served counts for that one only. wakingPicker in pickerLocked, and
-// `e.down = false` in reachable: in TRANSIENT_FAILURE the RPC would fail.
+// `e.outdate()` in reachable: in TRANSIENT_FAILURE the RPC would fail.
 func TestAConnectionThatServedNothingAndLivedShortIsAFlap(t *testing.T) {
 	story(t, `{"size":1}`, harness.Options{}, func(t *testing.T, c client) {
 		require.NoError(t, c.call())

@@ -143,11 +143,7 @@ func (e *Endpoint) countFlap(s *Subchannel, now time.Time) {
 // pick_first becomes IDLE then, though it was in TRANSIENT_FAILURE before.
 func (e *Endpoint) reachable(s *Subchannel, address int, cause string) {
 	e.decideFailed(s, address, cause)
-	e.countAnew()
-	e.down = false
-	for _, s := range e.subchannels { // no RPC waits for what is under way
-		s.forRPC = false
-	}
+	e.outdate()
 }
 
 // decideLost says why the connection of s is gone.

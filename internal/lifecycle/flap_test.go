@@ -103,7 +103,7 @@ func TestTheBackoffOfFlapsGrows(t *testing.T) {
 	}
 }
 
-// Guards: `e.countFlap(s, now)` in Endpoint.lostConnecting, and `e.down = false` in reachable:
+// Guards: `e.countFlap(s, now)` in Endpoint.lostConnecting, and `e.outdate()` in reachable:
 // in TRANSIENT_FAILURE RPCs would fail that a plain channel dials for.
 func TestAnAttemptThatIsLostBeforeREADYWaitsEvenTheFirstTime(t *testing.T) {
 	s := tell(t, "size=1")
@@ -114,7 +114,7 @@ func TestAnAttemptThatIsLostBeforeREADYWaitsEvenTheFirstTime(t *testing.T) {
 	s.wantState(StateConnecting)
 }
 
-// Guards: `e.down = false` in reachable: RPCs that wait for ready would sit out the
+// Guards: `e.outdate()` in reachable: RPCs that wait for ready would sit out the
 // backoff, where pick_first becomes IDLE and dials for them.
 func TestAFlapEndsTransientFailure(t *testing.T) {
 	s := tell(t, "size=1")

@@ -44,7 +44,13 @@ func (e *Endpoint) Wanted() bool { return e.wanted }
 // RPCs that want another one say so by Wake, for those that wait pick again when a connection was lost. What
 // attempts of before came to fails none.
 func (e *Endpoint) Unwanted() {
-	e.wanted, e.down = false, false
+	e.wanted = false
+	e.outdate()
+}
+
+// outdate says that attempts of before count for no RPC: neither those that failed, nor those under way.
+func (e *Endpoint) outdate() {
+	e.down = false
 	for _, s := range e.subchannels {
 		s.forRPC = false
 	}

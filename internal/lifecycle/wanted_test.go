@@ -199,7 +199,7 @@ func TestNoRPCWaitsForAnotherAttemptWhereTheServerDoesNotServe(t *testing.T) {
 	}
 }
 
-// Guards: `s.forRPC = false` in reachable. In a channel of several endpoints no other line does it.
+// Guards: `e.outdate()` in reachable. In a channel of several endpoints no other line does it.
 func TestAfterAFlapNoRPCIsLeftWithAnAttemptThatHangs(t *testing.T) {
 	s := tell(t, "size=2")
 	slow, hangs := s.subchannels[0], s.subchannels[1]

@@ -30,6 +30,16 @@ func (w *World) darkened() (n int) {
 	return n
 }
 
+// short is how many of so many RPCs have a short deadline.
+func (w *World) short(rpcs int) (n int) {
+	for _, c := range w.Callers {
+		if c.ShortOneIn > 0 {
+			n = rpcs / c.ShortOneIn
+		}
+	}
+	return n
+}
+
 // leaked is how many streams are never read.
 func (w *World) leaked() (n int) {
 	for _, c := range w.Callers {

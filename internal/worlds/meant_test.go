@@ -60,13 +60,11 @@ var meant = []difference{
 			}
 			return w.young() + 400*time.Millisecond // and once more
 		},
-		late: func(w *World, f, _ *figures) (n int) {
-			for _, c := range w.Callers {
-				if c.ShortOneIn > 0 && w.young() > 0 {
-					n = f.rpcs / c.ShortOneIn
-				}
+		late: func(w *World, f, _ *figures) int {
+			if w.young() == 0 {
+				return 0
 			}
-			return n
+			return w.short(f.rpcs)
 		},
 		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time, which may be longer than a short deadline, and of two servers behind one address both, even where one fails all RPCs and drives plain channels off, for it ends their connections. Where the health checking takes the only stream, RPCs have none until the limit is raised. And where a server lowers its limit on connections that are not young, long streams are queued in plain channels that are open with the pool, and are lost when it breaks off connections",
 	},
@@ -357,10 +355,8 @@ var meant = []difference{
 			return min(f.failed[codes.Unavailable], w.comeLater(w.handshake())/len(w.Servers))
 		},
 		late: func(w *World, f, _ *figures) (n int) {
-			for _, c := range w.Callers {
-				if c.ShortOneIn > 0 && !w.Apart && w.slow() > w.leastSlow() {
-					n = f.rpcs / c.ShortOneIn
-				}
+			if !w.Apart && w.slow() > w.leastSlow() {
+				n = w.short(f.rpcs)
 			}
 			return n + w.comeLater(w.young()+2*w.handshake())
 		},
