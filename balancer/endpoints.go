@@ -134,7 +134,7 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
 			removed = append(removed, e.addr)
 		}
 		set, moved := e.SetSettings(settingsOf(e.addr, *p.cfg), now), e.SetRemoved(!listed)
-		if set || moved {
+		if set || moved || listed && e.TryAgain() {
 			x.mark(e)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 
@@ -120,4 +121,39 @@ func TestAddressesThatAreShuffledStayAlternatives(t *testing.T) {
 		time.Sleep(time.Second)
 		require.Equal(t, 2, second.Open())
 	})
+}
+
+// One address refuses the dial, the dial of the other one hangs for 20 s. Meanwhile the first would answer.
+//
+// Guards: `e.TryAgain()` in setEndpointsLocked: after 21 s only.
+func TestAResolverUpdateTriesTheAddressesThatFailedAgain(t *testing.T) {
+	for name, serviceConfig := range map[string]string{
+		"pick_first": `{"loadBalancingConfig":[{"pick_first":{}}]}`,
+		"size 1":     harness.Policy(`{"size":1}`),
+		"size 4":     harness.Policy(`{"size":4}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := harness.Start(t, harness.Options{})
+				s.Break(harness.Refuse)
+				dial := func(ctx context.Context, addr string) (net.Conn, error) {
+					if addr == "hangs:1" {
+						<-ctx.Done()
+						return nil, ctx.Err()
+					}
+					return s.Dial(ctx, addr)
+				}
+				r := manual.NewBuilderWithScheme("test")
+				r.InitialState(resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses("refuses:1", "hangs:1").Addresses}}})
+				c := client{t, channelOf(t, s, r, serviceConfig, grpc.WithContextDialer(dial)), s}
+				time.AfterFunc(10*time.Second, func() {
+					s.Break(harness.None)
+					r.UpdateState(resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses("refuses:1", "hangs:1").Addresses}}})
+				})
+				code, took := c.waits()
+				require.Equal(t, codes.OK, code)
+				require.Equal(t, 10*time.Second, took.Truncate(time.Second))
+			})
+		})
+	}
 }

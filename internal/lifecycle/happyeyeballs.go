@@ -23,7 +23,7 @@ const (
 // that connects is used.
 type happyEyeballs struct {
 	addresses []addressState
-	tried     int       // of the addresses, in this attempt
+	next      int       // the address to try next, if it is idle; else the first idle one after it
 	nextAt    time.Time // no next address before
 	connected int       // the address that connected last
 }
@@ -33,16 +33,21 @@ func (h *happyEyeballs) begin(n int) {
 	if len(h.addresses) != n {
 		h.addresses = make([]addressState, n)
 	}
-	h.tried, h.nextAt = 0, time.Time{}
+	h.again()
 }
 
-// more reports whether there are addresses that this attempt has not tried.
-func (h *happyEyeballs) more() bool { return h.tried < len(h.addresses) }
+// again lets the attempt try all addresses once more, but for those that are connecting or backing off.
+func (h *happyEyeballs) again() { h.next, h.nextAt = 0, time.Time{} }
 
-// try returns the next address, which is to be connected now.
+// more reports whether there are addresses that this attempt has not tried.
+func (h *happyEyeballs) more() bool {
+	return h.next < len(h.addresses) && slices.Contains(h.addresses[h.next:], addressIdle)
+}
+
+// try returns the next address, which is to be connected now. There must be more.
 func (h *happyEyeballs) try(now time.Time) (address int) {
-	address = h.tried
-	h.tried++
+	address = h.next + slices.Index(h.addresses[h.next:], addressIdle)
+	h.next = address + 1
 	h.nextAt = now.Add(attemptDelay)
 	h.addresses[address] = addressConnecting
 	return address

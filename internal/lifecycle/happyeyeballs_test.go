@@ -131,3 +131,27 @@ func TestTheNextAttemptBeginsWithTheFirstAddress(t *testing.T) {
 	s.pass(attemptDelay)
 	require.Equal(t, []int{1}, s.dialled())
 }
+
+// Guards: `slices.Contains(h.addresses[h.next:], addressIdle)` in happyEyeballs.more.
+func TestAnAttemptTriesItsAddressesAgainButForThoseThatAreTriedOrBackOff(t *testing.T) {
+	s, sub := tellAddresses(t)
+	s.Failed(sub, 0, "")
+	s.settle()
+	s.Failed(sub, 1, "")
+	s.settle()
+	require.Equal(t, []int{2}, s.dialled())
+	s.BackoffOver(sub, 0)
+	s.settle()
+	require.Empty(t, s.dialled(), "once is enough")
+	require.True(t, s.TryAgain())
+	s.settle()
+	require.Equal(t, []int{0}, s.dialled())
+	s.pass(time.Minute)
+	require.Empty(t, s.dialled(), "one backs off, and one is tried already")
+
+	s.Failed(sub, 2, "")
+	require.Equal(t, Connecting, sub.phase)
+	s.Failed(sub, 0, "")
+	require.Equal(t, Backoff, sub.phase)
+	require.False(t, s.TryAgain(), "no attempt is under way")
+}

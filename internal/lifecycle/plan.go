@@ -126,6 +126,16 @@ func (e *Endpoint) add(why Reason) {
 	e.tally[Idle]++
 }
 
+// TryAgain says that the resolver lists the endpoint once more: attempts that are under way try all its
+// addresses again, as pick_first does. It reports whether there are any.
+func (e *Endpoint) TryAgain() (any bool) {
+	for s := range e.in(Connecting) {
+		s.attempt.again()
+		any = len(e.addresses) > 1
+	}
+	return any
+}
+
 func (e *Endpoint) tryAddresses() {
 	for s := range e.in(Connecting) {
 		if s.attempt.more() && e.clock.reached(s.attempt.nextAt) {

@@ -39,7 +39,7 @@ func (p *promises) mustAttempt(plan Plan) {
 	}
 	begun := 0
 	for _, d := range plan.Dial {
-		if d.Address == 0 { // others belong to attempts that were begun before
+		if d.Address == 0 && d.dialled.Equal(p.clock.now) { // others belong to attempts that were begun before
 			begun++
 		}
 	}

@@ -97,6 +97,9 @@ func (s *storm) rare() {
 		s.Wake(s.now)
 	case 6, 7, 8:
 		s.held = s.rng.IntN(100)
+	case 9:
+		s.now = s.now.Add(1) // or what tries again could not be told from an attempt that has just begun
+		s.TryAgain()
 	default:
 		s.held = 0
 	}
