@@ -36,7 +36,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "maxPending asks that RPCs end at once rather than wait for a stream of a server that states a limit; an RPC that may not wait goes to the server that has room, even if that one fails RPCs",
+		reason: "maxPending asks that an RPC ends at once rather than waits for a stream. One that may not wait goes to the server that has room, even if that one fails RPCs",
 	},
 	{
 		name: "renewal",
@@ -66,7 +66,7 @@ var meant = []difference{
 			}
 			return w.short(f.rpcs)
 		},
-		reason: "maxLifetime asks for a new connection in place of an old one; what a server does to young connections, such as to allow them no streams for a while, RPCs meet each time, which may be longer than a short deadline, and of two servers behind one address both, even where one fails all RPCs and drives plain channels off, for it ends their connections. Where the health checking takes the only stream, RPCs have none until the limit is raised. And where a server lowers its limit on connections that are not young, long streams are queued in plain channels that are open with the pool, and are lost when it breaks off connections",
+		reason: "maxLifetime asks for a new connection in place of an old one. What a server does to young connections RPCs meet each time: no streams for a while, a lower limit, a health checking that takes the only stream. Of several servers behind one address they meet each in turn, even one that fails all RPCs. Where long streams are queued at a lower limit, a plain channel's may never begin, and the pool's, which have begun, are lost when the server ends connections",
 	},
 	{
 		name: "refresh",
@@ -86,7 +86,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a silent connection is replaced before idleTimeout, where a plain channel would keep one that a middlebox has dropped; what a server does to young connections, RPCs meet again, and a pool of one connection may meet another server behind an L4 balancer, which may be one that fails all RPCs. A pool of several is dealt anew over all servers, where plain channels may all have come to one that fails none. And where a server lowers its limit of streams on connections that are no longer young, RPCs are queued at the lower limit, where a plain channel that was idle for half an hour dials anew",
+		reason: "a silent connection is replaced before idleTimeout, for a middlebox may have dropped it. The new one may come to another server behind the same address, which may fail all RPCs, and meets what a server does to young connections. If the server lowers its limit later, RPCs are queued at the lower limit, where a plain channel that was idle for half an hour dials anew",
 	},
 	{
 		name: "kept open",
@@ -120,7 +120,7 @@ var meant = []difference{
 			return n
 		},
 		slower: func(w *World, _ *figures) time.Duration { return w.credentials() },
-		reason: "minSize asks that so many connections are open, so one that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC; and so is one that the demand of the last idleTimeout ÷ 8 called for, which streams that are never read do for ever where they reach the stream limit. Where the server closes silent connections without a GOAWAY, an RPC that is sent just then is lost; an idleTimeout below the server's own prevents that. An RPC that waits for its credentials then gets them again. And a server may break off connections where plain channels have none yet. Where a server ends connections, and another one behind the same address ends none but fails all RPCs, all may come to be of that one. Where it states its limit of streams with the first answer only, all that came while a plain channel dialled run without a limit, and the rest waits less",
+		reason: "minSize asks that so many connections are open, and the demand of the last idleTimeout ÷ 8 may call for more. One that the server ends for its age or for silence is made again, where a plain channel waits for the next RPC. So the server may end connections where plain channels have none: an RPC that is sent just then is lost, or gets its credentials again. Behind an L4 balancer all may come to a server that ends none, and fails all RPCs. And where a limit is stated with the first answer only, fewer RPCs run before that",
 	},
 	{
 		name: "flow on",
@@ -161,7 +161,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting; a server that closes each connection after so many answers, or at an age, then ends more of them, also of those on which RPCs begin again that were getting their credentials, and if another server fails all RPCs, or another connection is dark, that is what is left. Long streams stay on the servers that do not fail them, and so these servers get fewer RPCs. A connection that is ended within 100 ms without an RPC is made again with gRPC's backoff",
+		reason: "while a lost connection is made again its RPCs flow on over those that are left, instead of waiting. A server that closes each after so many answers, or at an age, then ends more of them; and what is left may be a server that fails all RPCs, or a connection that is dark. Long streams stay on servers that do not fail them, so these get fewer RPCs. A connection that is ended within 100 ms without an RPC is made again with gRPC's backoff",
 	},
 	{
 		name: "before it is known",
@@ -180,7 +180,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and where it takes one or two RPCs, or three streams with that of the health checking, it is never known; until then all that waited for a connection meet the first one that is there, where N channels have one each",
+		reason: "a server that fails all RPCs is known when it has failed one: all that come before, and find the others at their stream limit, go there. A server that ends each connection after so many RPCs is known when two ends agree, and never if that is one or two RPCs. Until then all that waited for a connection meet the first one that is there, where N channels have one each",
 	},
 	{
 		name: "an even pace",
@@ -194,7 +194,7 @@ var meant = []difference{
 			}
 			return n
 		},
-		reason: "a server that ends all connections three times, as long after each other, or once where RPCs are dealt in turn, ends connections that carried equally many RPCs. That looks like one that ends each after so many, and they are renewed after as many until one is not ended that carried these",
+		reason: "a server that ends all connections three times, as long after each other, ends connections that carried equally many RPCs; one end is enough where RPCs are dealt in turn. That looks like a limit on RPCs, so connections are renewed after as many, until one carries more and is not ended",
 	},
 	{
 		name: "no streams for a while",
@@ -224,7 +224,7 @@ var meant = []difference{
 			}
 			return d
 		},
-		reason: "RPCs go to a server that has room rather than wait for one that allows no streams for a while, which may be for ever, even where that one fails them all. RPCs that are queued at one server meanwhile stay there when the others allow streams again. That takes longer, above all where they are long streams, and a server that ends connections at an age may end each once more. Where it ends each after so many RPCs, connections of a pool may live until it allows none, where those of plain channels just do not. And where it ends connections, all that waited for the last of the new ones are queued at that time in those that allow streams: the others stay empty, and RPCs meet their deadlines",
+		reason: "RPCs go to a server that has room rather than wait for one that allows no streams, which may last for ever: even if that one fails them all, or ends connections. RPCs that were queued at one server stay there when the others allow streams again, and may meet their deadlines, for gRPC moves none. Where a server ends each connection after so many RPCs, those of a pool may live until it allows none",
 	},
 	{
 		name: "first there",
@@ -233,7 +233,7 @@ var meant = []difference{
 			return min(f.failed[codes.Unavailable], w.endsAgain()*plain.flying)
 		},
 		slower: func(w *World, _ *figures) time.Duration { return time.Duration(min(2, w.endsAgain())) * w.handshake() },
-		reason: "all that waited for a connection meet the first one that is there, where N channels have one each; if that is soon ended in its turn, they are lost together, or wait once more, each time that it happens",
+		reason: "all that waited for a connection meet the first one that is there, where N channels have one each. If that is soon ended in its turn, they are lost together, or wait once more, each time that it happens",
 	},
 	{
 		name: "dialled sooner",
@@ -253,7 +253,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a lost connection is dialled at once, and may be there when the server ends all it has again; that of a plain channel, which is dialled when the next RPC comes, may not be there yet, and lives on; so may each one after it, while an RPC gets its credentials again. And callers that waited for the dial all call when it is over, and again after their pause: the next end may meet them all, where callers of plain channels are apart",
+		reason: "a lost connection is dialled at once, and may be there when the server ends all it has again. A plain channel dials when the next RPC comes, so its connection may not be there yet, and lives on. Callers that waited for the dial all call when it is over, and again after their pause: the next end may meet them all",
 	},
 	{
 		name: "flap",
@@ -279,7 +279,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time, once each connection that it has lost was dialled: how many attempts there are is chance, and all RPCs that waited for one are lost with it. At a stream limit they are queued where the first connections are, and wait longer there than in the queues of N channels",
+		reason: "an endpoint whose server accepts and closes is dialled one attempt at a time, once each lost connection was dialled. How many attempts there are is chance, and all RPCs that waited for one are lost with it. At a stream limit they are queued in the first connections, and wait longer there than in N channels",
 	},
 	{
 		name: "shorter than a dial",
@@ -315,7 +315,7 @@ var meant = []difference{
 			}
 			return n
 		},
-		reason: "while a connection is made RPCs that find every connection full are held for it and not queued, for a stream may never end, with maxPending for a second at most; where dials take longer than that, those RPCs are queued in the first connection that comes, and some may meet their deadlines there, or be refused again where the server takes fewer. An RPC that waits for its credentials counts as one in flight, though it has no stream yet, so RPCs may be held where a plain channel sends them, and a short deadline may be over",
+		reason: "while a connection is made, RPCs that find every connection full are held for it, for a stream may never end: for 3 s at most, with maxPending 1 s. Then they are queued in the first connection that comes: some may meet their deadlines there, or be refused again. An RPC that waits for its credentials counts as in flight, so RPCs may be held where a plain channel sends them",
 	},
 	{
 		name: "one backoff",
@@ -336,7 +336,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a dial that is refused is followed by gRPC's backoff, about a second, and 1.6 times as long if it is refused again, of which an endpoint has one and N channels N: whose dial is refused, and which of N is back first, is chance; all that waited meet that one, if its server fails all RPCs they fail together, and if they pause they call in step from then on",
+		reason: "a dial that is refused is followed by gRPC's backoff, of which an endpoint has one, and N channels N. Whose dial is refused, and which of N is back first, is chance. All that waited meet the first connection: if its server fails all RPCs they fail together, and if they pause they call in step from then on",
 	},
 	{
 		name: "idle",
@@ -360,7 +360,7 @@ var meant = []difference{
 			}
 			return n + w.comeLater(w.young()+2*w.handshake())
 		},
-		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again; all that came meanwhile meet the new connections together, and a server that closes each after so many answers loses its share; what a server does to young connections, such as to allow them no streams for a while, RPCs meet then; and at a stream limit those that came meanwhile wait for one more dial; of those with a short deadline it may be over before. It may meet another server behind the same address then, which may be too slow for short deadlines",
+		reason: "minSize 0 asks that an unused pool is idle, and connects when it is used again. All that came meanwhile meet the new connections together, and what a server does to young ones: it closes each after so many answers, allows no streams for a while, or is slow. At a stream limit they wait for one more dial. A short deadline may be over before",
 	},
 	{
 		name:   "growth",
@@ -373,7 +373,7 @@ var meant = []difference{
 		name:   "answers",
 		when:   func(w *World) bool { return w.answersNotFound() },
 		code:   codes.NotFound,
-		reason: "an answer of the application is one, whatever its code: of two servers the one that answers sooner carries fewer RPCs at a time, and gets the next one. Where the application answers all RPCs as a server in trouble would, only the failures are compared: how soon they fail, and where, is no service",
+		reason: "an answer of the application is one, whatever its code: of two servers the one that answers sooner carries fewer RPCs at a time, and gets the next one. Where the application answers all RPCs as a server in trouble would, only failures are compared",
 	},
 	{
 		name: "which connection",
@@ -391,7 +391,7 @@ var meant = []difference{
 			}
 			return plain.each + 1
 		},
-		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less; an RPC that two connections refuse, one after the other, is lost; and of RPCs in turn one more may fall to a server that fails all. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first, where the pool's RPCs went to the other",
+		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less. An RPC that two connections refuse is lost. Of RPCs in turn one more may fall to a server that fails all. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first",
 	},
 	{
 		name: "short deadlines",
@@ -418,7 +418,7 @@ var meant = []difference{
 			}
 			return d + w.slow()
 		},
-		reason: "an RPC that a GOAWAY refuses is done again, and at a stream limit another one may come first: which ones is chance, and they take once more as long. They come 5 ms after all others: where a server states its limit with the first answer these run without one, and those wait in the queue",
+		reason: "an RPC that a GOAWAY refuses is done again. At a stream limit another one may come first, and it waits once more as long: which ones is chance. Where a server states its limit with the first answer, RPCs that come before run without one, and those done again wait in the queue",
 	},
 	{
 		name:   "refused again",
@@ -443,7 +443,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest RPC waits is chance, to within a quarter, and where RPCs meet their deadlines there, how many do, to within one in fifty; and RPCs are queued by the limits of that time, so where a server lowers one they wait there as much longer. Nor are RPCs in turn that wait for a connection of a server that takes fewer on each than wait: the unluckiest waits for some more, and in a pool of one connection until fewer come: gRPC wakes them last come, first served",
+		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest waits is chance, to within a quarter, and how many meet their deadlines there, to within one in fifty. RPCs are queued by the limits of that time: where a server lowers one they wait as much longer. Those that wait for a picker gRPC wakes last come, first served",
 	},
 	{
 		name: "short lives",
@@ -480,13 +480,13 @@ var meant = []difference{
 			}
 			return 2 * w.credentials()
 		},
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance, and with a connection that is made when the RPC asks for it, fewer. Where connections live less than 100 ms, or less than two dials take, one RPC in twenty may be refused twice, whatever its credentials, and a third more than with plain channels; where they live less than two round trips, one in five may be; at less than one and a quarter, one in two, and those that are not wait for three more dials; at less than one, all. And where they live less than credentials take, an RPC that comes when others have ended never has a stream before its connection has ended, with a plain channel, too",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance. Of lives below 100 ms, or two dials, one RPC in twenty may be lost, and a third more than with plain channels; below two round trips one in five; below one and a quarter one in two, and those that are not wait for three more dials; below one, all. An RPC whose credentials take longer than a connection lives has none when it needs one, in a plain channel, too",
 	},
 	{
 		name:   "leaked streams",
 		when:   func(w *World) bool { n := w.leastLimit(); return n > 0 && w.leaked() >= n },
 		lost:   func(_ *World, f, plain *figures) int { return min(f.failed[codes.DeadlineExceeded], plain.flying/2) },
-		reason: "streams that are never read keep their places: where as many as a server allows on a connection meet on one, which is chance, RPCs that are queued there wait until their deadlines",
+		reason: "streams that are never read keep their places. Where as many as a server allows on a connection meet on one, which is chance, RPCs that are queued there wait until their deadlines",
 	},
 	{
 		name: "leaked streams, slower servers",
@@ -507,6 +507,6 @@ var meant = []difference{
 			return w.darkened() * n
 		},
 		slower: func(w *World, _ *figures) time.Duration { return w.Keepalive * 3 / 2 },
-		reason: "which connection goes dark, how many RPCs it has, and when it was used last, is chance; a ping finds it out after its time and its timeout. A connection that is kept open may go dark where a plain channel has none at that time; the picker round_robin then gives it its share of all RPCs",
+		reason: "which connection goes dark, how many RPCs it has, and when it was used last, is chance. A ping finds it out after its time and its timeout. One that is kept open may go dark where a plain channel has none, and the picker round_robin gives it its share of all RPCs",
 	},
 }
