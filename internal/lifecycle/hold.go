@@ -25,23 +25,27 @@ func (e *Endpoint) holdsPicks() bool {
 // roomIsComing reports whether all connections that are being made may soon be READY, and
 // there are any. A renewal brings no room, but where the old connection has none, and that is sure.
 //
-// Without maxPending RPCs are held for as long as an attempt may last that does not hang: those that are
-// queued in the first connection that comes stay there, and do not go to the next ones.
+// Without maxPending RPCs are held for as long as an attempt may last that does not hang, and while one backs
+// off that was refused just before the server came back: those that are queued in the first connection that
+// comes stay there, and do not go to the next ones.
 func (e *Endpoint) roomIsComing() (coming bool) {
 	if e.outage != nil {
 		return e.outageMayEnd()
 	}
-	longest := hangsAfter
-	if e.settings.MaxPending < config.NoPendingLimit {
-		longest = longestHold
+	longest, unbounded := longestHold, e.settings.MaxPending >= config.NoPendingLimit
+	if unbounded {
+		longest = hangsAfter
 	}
 	for _, s := range e.subchannels {
-		if !s.Pending() || s.renewal() && !(s.openedFor == ReasonRequests && e.requests.proven) {
+		renewal := s.renewal() && !(s.openedFor == ReasonRequests && e.requests.proven)
+		if renewal || !s.Pending() && !(unbounded && s.phase == Backoff) {
 			continue
 		}
-		if coming = true; e.clock.reached(s.dialled.Add(longest)) {
+		late := e.clock.reached(s.dialled.Add(longest))
+		if late && s.phase != Backoff {
 			return false
 		}
+		coming = coming || !late
 	}
 	return coming
 }

@@ -195,6 +195,27 @@ func TestRPCsAreHeldForWhatIsDialledWhenAnOutageEnds(t *testing.T) {
 	require.False(t, s.did.Hold)
 }
 
+// Another one is READY, so the server is back; the first one's backoff ends soon.
+//
+// Guards: `unbounded && s.phase == Backoff` in Endpoint.roomIsComing.
+func TestRPCsAreHeldForOneThatBacksOffWhenAnOutageIsOver(t *testing.T) {
+	for pending, held := range map[int]bool{0: false, config.NoPendingLimit: true} {
+		s := tell(t, "size=2")
+		s.settings.MaxPending = pending
+		refused, back := s.subchannels[0], s.subchannels[1]
+		s.Failed(refused, 0, "")
+		s.rise(back)
+		s.allow(back, 10)
+		s.facts[back].Answered = true
+		s.settle()
+		require.Zero(t, s.Failures(), "the outage is over")
+		require.Equal(t, Backoff, refused.phase)
+		require.Equal(t, held, s.did.Hold)
+		s.pass(hangsAfter)
+		require.False(t, s.did.Hold)
+	}
+}
+
 // Guards: `s.conn.afterFlap` in Endpoint.outageMayEnd.
 func TestRPCsAreNotHeldForAnOutageThatMayNotEnd(t *testing.T) {
 	s := tell(t, "size=4")
