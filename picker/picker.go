@@ -112,7 +112,7 @@ func (p *pool) holdRPC(info balancer.PickInfo) (balancer.PickResult, error) {
 // queue lets the RPC wait in the connection where it finds a stream soonest, unless as many
 // as may wait do. It reserves before it checks, for if it checked first two picks could see
 // one place left, and both take it; those that cancel look again. If all connections drain, a
-// newer picker is published or about to be, and gRPC looks there.
+// newer picker is published or about to be, and gRPC looks there: none is full, so no RPC is refused.
 func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 	bounded := p.MaxQueued != load.NoMaxQueued
 	if bounded {
@@ -121,10 +121,13 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 		}
 	}
 	for range queueTries {
+		least := p.soonest()
+		if least.Draining() {
+			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+		}
 		if bounded && p.queued() >= p.MaxQueued {
 			break
 		}
-		least := p.soonest()
 		if least.Reserve() { // a place came free, or what failed weighs less by now
 			return p.place(least, info)
 		}

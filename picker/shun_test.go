@@ -150,6 +150,20 @@ func TestAnRPCIsNotRefusedForARequestLimitThatMayBeNone(t *testing.T) {
 	require.Error(t, err, "it is full")
 }
 
+// It waits for the picker of the connections that are left, if any: that one may be dialled already.
+//
+// Guards: `least.Draining()` in queue.
+func TestNoRPCIsRefusedWhereTheLastConnectionIsGone(t *testing.T) {
+	p := full(2, 100)
+	p.MaxQueued = 0
+	p.load(0).Drain()
+	_, err := p.build(picker.LeastInFlight).Pick(anRPC())
+	require.Equal(t, codes.ResourceExhausted, status.Code(err), "one is full")
+	p.load(1).GoAway(0)
+	_, err = p.build(picker.LeastInFlight).Pick(anRPC())
+	require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
+}
+
 // Guards: `p.least(0` in reserveStream.
 func TestPastARequestLimitASuspectIsTakenLast(t *testing.T) {
 	p := full(2, 100)

@@ -95,7 +95,7 @@ func (l *Load) Queued() int { return max(0, l.InFlight()-int(l.limit.Load())) }
 func (l *Load) RelativeLoad() uint64 {
 	n := l.Cost()
 	switch {
-	case l.word.Load()&drainingBit != 0:
+	case l.Draining():
 		return math.MaxUint64
 	case l.Blocked():
 		return 1<<63 + n
@@ -106,6 +106,5 @@ func (l *Load) RelativeLoad() uint64 {
 // Blocked reports whether one RPC more would never find a stream: with a limit of 0, where the
 // request limit is reached, and on a connection that drains.
 func (l *Load) Blocked() bool {
-	w := l.word.Load()
-	return w&drainingBit != 0 || l.limit.Load() == 0 || uint32(w>>32) >= l.requestLimit.Load()
+	return l.Draining() || l.limit.Load() == 0 || l.RequestLimitReached()
 }

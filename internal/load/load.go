@@ -150,6 +150,9 @@ func (l *Load) SetSignals(s *Signals) { l.signals = s }
 // Drain makes every later Reserve fail: pickers take another connection.
 func (l *Load) Drain() { l.word.Or(drainingBit) }
 
+// Draining reports whether the connection takes no RPC any more, whatever may happen.
+func (l *Load) Draining() bool { return l.word.Load()&drainingBit != 0 }
+
 // Drained reports whether the connection drains and carries no RPC. Once that was so, none
 // can get in any more.
 func (l *Load) Drained() bool { return uint32(l.word.Load()) == drainingBit }

@@ -81,6 +81,12 @@ func restarts() (all []namedWorld) {
 	for _, at := range []time.Duration{154 * ms, 210 * ms, 266 * ms} { // round trips are 50 ms
 		thrice.Events = append(thrice.Events, Event{At: at, What: End, Ending: Fin})
 	}
+	// Guards: `least.Draining()` in the picker's queue: the connection that ends was taken for a full one.
+	add("the only connection ends each time, with maxPending 0", World{
+		Servers: []Server{{Cap: 70}}, Latency: ms, Dial: 400 * ms, Warm: 3 * sec, Setting: `{"maxPending":0}`,
+		Callers: []Callers{{For: 2660 * ms, Loop: 18, Pause: 96 * ms, CodeOneIn: 4, Code: codes.NotFound}},
+		Own:     Own{NoFailure: true},
+	})
 	// Guards: lifecycle.Endpoint.retryForRPCs.
 	for _, setting := range []string{size(1), size(4)} {
 		add("one is away for 27 ms while no RPC comes, "+setting, World{
