@@ -407,12 +407,34 @@ func (w *World) closesAfterAnother() bool {
 // closedFor is how long a server allows no streams, that allows some before and after; at most one
 // such while of each connection.
 func (w *World) closedFor() (d time.Duration) {
-	for _, s := range w.Servers {
-		if s.Limit.Then < 0 && s.Fails == codes.OK {
+	for i, s := range w.Servers {
+		if s.Fails != codes.OK {
+			continue
+		}
+		d = max(d, w.eventsClose(i))
+		if s.Limit.Then < 0 {
 			d = max(d, s.Limit.Back)
 		}
 	}
 	return d
+}
+
+// eventsClose is for how long events have a server allow no streams, at the longest.
+func (w *World) eventsClose(i int) (longest time.Duration) {
+	events := slices.Clone(w.Events)
+	slices.SortStableFunc(events, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
+	closed := false
+	var since time.Duration
+	for _, e := range events {
+		switch {
+		case e.What != SetLimit || e.Server >= 0 && e.Server != i:
+		case e.Limit == 0 && !closed:
+			closed, since = true, e.At
+		case e.Limit > 0 && closed:
+			closed, longest = false, max(longest, e.At-since)
+		}
+	}
+	return longest
 }
 
 // limitsLate reports whether some server ends connections, and states its limit of streams on each with
@@ -557,6 +579,9 @@ func (w *World) anyPause() (longest time.Duration) {
 	}
 	return longest
 }
+
+// refusesDials reports whether a server refuses some.
+func (w *World) refusesDials() bool { return w.happens(Restart) || w.happens(Refuse) }
 
 // outage is that which follows an event.
 func (w *World) outage() (longest time.Duration) {

@@ -116,18 +116,24 @@ func (f *figures) String() string {
 	return s
 }
 
-// mean is what a window has, of those in which RPCs ended, the last one left out.
+// mean is what a window has, of those in which RPCs ended, the last one left out. All that waited during an
+// outage end at its end: a window counts as twice the median at most, or all others were low.
 func (f *figures) mean() float64 {
-	sum, n := 0, 0
+	var windows []int
 	for _, k := range f.done[:max(0, len(f.done)-1)] {
 		if k > 0 {
-			sum, n = sum+k, n+1
+			windows = append(windows, k)
 		}
 	}
-	if n == 0 {
+	if len(windows) == 0 {
 		return 0
 	}
-	return float64(sum) / float64(n)
+	slices.Sort(windows)
+	sum, most := 0, 2*windows[len(windows)/2]
+	for _, k := range windows {
+		sum += min(k, most)
+	}
+	return float64(sum) / float64(len(windows))
 }
 
 // low reports whether less than half of the mean ended in a window.

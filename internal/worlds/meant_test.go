@@ -46,7 +46,7 @@ var meant = []difference{
 			return int(f.lasted/shortest+1) * (w.most() + 1)
 		},
 		lost: func(w *World, f, _ *figures) int {
-			if i := w.fails(); i >= 0 && !w.Apart && w.Servers[i].Few > 0 && w.anyServesOn() { // plain channels are driven off it
+			if i := w.fails(); i >= 0 && !w.Apart && (w.Servers[i].Few > 0 || w.endsOf(i)) && w.anyServesOn() { // plain channels are driven off it
 				return min(f.rpcs/len(w.Servers), f.failed[w.Servers[i].Fails])
 			}
 			if w.limited() { // those that are still queued in plain channels
@@ -240,6 +240,12 @@ var meant = []difference{
 		when: func(w *World) bool {
 			return w.endsAgain() > 0 && w.most() == 1 || w.meetAgain() > 0 || w.hasOne() && w.endsAgainWithin(w.handshake()+w.credentials())
 		},
+		dials: func(w *World, _, _ *figures) int {
+			if w.refusesDials() {
+				return w.ends() * w.most()
+			}
+			return 0
+		},
 		lost: func(w *World, f, _ *figures) int { return min(f.failed[codes.Unavailable], w.meetAgain()) },
 		pause: func(w *World) time.Duration {
 			if w.endsAgain() > 0 && w.most() == 1 {
@@ -253,7 +259,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "a lost connection is dialled at once, and may be there when the server ends all it has again. A plain channel dials when the next RPC comes, so its connection may not be there yet, and lives on. Callers that waited for the dial all call when it is over, and again after their pause: the next end may meet them all",
+		reason: "a lost connection is dialled at once, and may be there when the server ends all it has again. A plain channel dials when the next RPC comes, so its connection may not be there yet, and lives on; or it backs off meanwhile, and its RPCs fail. Callers that waited for the dial all call when it is over, and again after their pause: the next end may meet them all",
 	},
 	{
 		name: "flap",
