@@ -109,7 +109,7 @@ func TestAPlaceThatComesFreeIsTakenAtOnceThoughAHundredAreHeld(t *testing.T) {
 	})
 }
 
-// Guards: `p.queue(info)` in picker.pool.pickFrom.
+// Guards: `p.queue(start, info)` in picker.pool.pickFrom.
 func TestAtTheMaximumRPCsWaitInTheConnections(t *testing.T) {
 	limited(t, `{"size":2}`, harness.Options{Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
 		open(40)

@@ -70,9 +70,9 @@ func (p *pool) pickFrom(start int, info balancer.PickInfo) (balancer.PickResult,
 	}
 	// Where there is room, but on a connection that is shunned, nothing would tell an RPC that is held.
 	if p.holds() && !slices.ContainsFunc(p.all, (*load.Load).HasRoom) {
-		return p.holdRPC(info)
+		return p.holdRPC(start, info)
 	}
-	return p.queue(info)
+	return p.queue(start, info)
 }
 
 // place is the end of a pick that has taken a place on c. It is not inlined: the first try of each
@@ -95,7 +95,7 @@ func (p *pool) holds() bool {
 //     the RPC is held.
 //   - the pick finds a request limit reached by the start of another pick, which is cancelled:
 //     no new picker follows.
-func (p *pool) holdRPC(info balancer.PickInfo) (balancer.PickResult, error) {
+func (p *pool) holdRPC(start int, info balancer.PickInfo) (balancer.PickResult, error) {
 	p.Waiters.Hold(p.Waiting)
 	if c := p.reserveAny(); c != nil {
 		p.Waiting.Unhold()
@@ -103,7 +103,7 @@ func (p *pool) holdRPC(info balancer.PickInfo) (balancer.PickResult, error) {
 	}
 	if !p.holds() {
 		p.Waiting.Unhold()
-		return p.queue(info)
+		return p.queue(start, info)
 	}
 	p.Waiters.Wait(info.Ctx)
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
@@ -113,7 +113,7 @@ func (p *pool) holdRPC(info balancer.PickInfo) (balancer.PickResult, error) {
 // as may wait do. It reserves before it checks, for if it checked first two picks could see
 // one place left, and both take it; those that cancel look again. If all connections drain, a
 // newer picker is published or about to be, and gRPC looks there: none is full, so no RPC is refused.
-func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
+func (p *pool) queue(start int, info balancer.PickInfo) (balancer.PickResult, error) {
 	bounded := p.MaxQueued != load.NoMaxQueued
 	if bounded {
 		if c := p.reserveStream(); c != nil {
@@ -121,7 +121,7 @@ func (p *pool) queue(info balancer.PickInfo) (balancer.PickResult, error) {
 		}
 	}
 	for range queueTries {
-		least := p.soonest()
+		least := p.soonest(start)
 		if least.Draining() {
 			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 		}

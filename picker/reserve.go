@@ -2,7 +2,6 @@ package picker
 
 import (
 	"math"
-	"math/rand/v2"
 
 	"github.com/grpc-subpool/subpool/internal/load"
 )
@@ -84,10 +83,9 @@ func (p *pool) leastCost() (cost uint64) {
 }
 
 // soonest returns the connection in which an RPC that is queued finds a stream soonest, of those
-// that are not shunned; any of equal ones, or where no server allows a stream all RPCs would wait for the
-// first of them. All are shunned only where they change meanwhile.
-func (p *pool) soonest() *load.Load {
-	start, cost := rand.IntN(len(p.conns)), p.leastCost()
+// that are not shunned: of equal ones the first from start on. All are shunned only where they change meanwhile.
+func (p *pool) soonest(start int) *load.Load {
+	cost := p.leastCost()
 	soonest := p.conns[start]
 	for i := range p.conns {
 		c := p.conns[(start+i)%len(p.conns)]

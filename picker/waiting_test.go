@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/grpc-subpool/subpool/picker"
 )
@@ -201,7 +203,7 @@ func TestAnRPCIsHeldWhereARequestLimitIsReached(t *testing.T) {
 
 // The first of them may be all of one server, and another one the first to allow streams again.
 //
-// Guards: `rand.IntN` in soonest.
+// Guards: `soonest := p.conns[start]` in soonest.
 func TestWhereNoServerAllowsAStreamRPCsWaitOnAnyConnection(t *testing.T) {
 	forEachBuiltIn(t, func(t *testing.T, name string) {
 		waiting := make(map[int]bool)
@@ -212,4 +214,22 @@ func TestWhereNoServerAllowsAStreamRPCsWaitOnAnyConnection(t *testing.T) {
 		}
 		require.Len(t, waiting, 4)
 	})
+}
+
+// RPCs that fail hold no stream: were they counted, as Cost does, a queue of four would grow beside one of none.
+//
+// Guards: `l.InFlight()` in load.Load.RelativeLoad.
+func TestRPCsAreQueuedEvenlyThoughSomeFailed(t *testing.T) {
+	p := full(2, 2)
+	for range 4 {
+		require.True(t, p.load(0).ReserveQueued())
+		p.load(0).Done(balancer.DoneInfo{Err: status.Error(codes.Unavailable, "broken"), BytesSent: true, BytesReceived: true})
+	}
+	p.load(0).Done(ended) // so that they failed not in a row
+	require.True(t, p.load(0).ReserveQueued())
+	for range 6 {
+		pick(t, p.build(picker.RoundRobin))
+	}
+	require.Equal(t, 5, p.load(0).InFlight())
+	require.Equal(t, 5, p.load(1).InFlight())
 }

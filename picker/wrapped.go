@@ -1,6 +1,8 @@
 package picker
 
 import (
+	"math/rand/v2"
+
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/balancer/base"
 
@@ -48,7 +50,7 @@ func (p *wrapped) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 		if res.Done != nil {
 			res.Done(balancer.DoneInfo{})
 		}
-		instead, err := p.pickFrom(0, info)
+		instead, err := p.pickFrom(rand.IntN(len(p.conns)), info)
 		instead.Metadata = res.Metadata
 		return instead, err
 	}

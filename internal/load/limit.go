@@ -89,11 +89,11 @@ func (l *Load) HasRoom() bool {
 // Queued returns how many RPCs are in flight above the limit: they wait for a stream.
 func (l *Load) Queued() int { return max(0, l.InFlight()-int(l.limit.Load())) }
 
-// RelativeLoad is the Cost in proportion to the limit, in units that serve only to
-// compare: where it is less, one RPC more finds a stream sooner. A connection that is Blocked comes
-// after all others, and one that drains is last.
+// RelativeLoad is the RPCs in flight in proportion to the limit, in units that serve only to
+// compare: where it is less, one RPC more finds a stream sooner, for those that failed hold none. A
+// connection that is Blocked comes after all others, and one that drains is last.
 func (l *Load) RelativeLoad() uint64 {
-	n := l.Cost()
+	n := uint64(l.InFlight())
 	switch {
 	case l.Draining():
 		return math.MaxUint64

@@ -90,7 +90,7 @@ func (p *play) call() {
 				p.leak()
 			}
 			for range c.Streams {
-				calling.Go(func() { p.rpc(&rpc{takes: c.For, deadline: c.For + 20*time.Second}) })
+				calling.Go(func() { p.rpc(&rpc{takes: c.For, deadline: c.For + deadline}) })
 			}
 			if c.Rate > 0 {
 				p.atRate(c, i, &calling)
@@ -131,7 +131,7 @@ func (p *play) inLoop(c Callers, salt int) {
 // draw says what the next RPC is.
 func (c *Callers) draw(luck *rand.Rand) *rpc {
 	oneIn := func(n int) bool { return n > 0 && luck.IntN(n) == 0 }
-	r := &rpc{deadline: 20 * time.Second, wait: c.Wait, takes: time.Duration(float64(c.Takes) * (0.5 + luck.Float64()))}
+	r := &rpc{deadline: deadline, wait: c.Wait, takes: time.Duration(float64(c.Takes) * (0.5 + luck.Float64()))}
 	if c.Deadline > 0 {
 		r.deadline = c.Deadline
 	}

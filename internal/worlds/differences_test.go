@@ -273,10 +273,11 @@ func (w *World) endsEvenly() time.Duration {
 	return at[1] - at[0]
 }
 
-// endsInTurn reports whether a GOAWAY ends all connections of a pool that deals RPCs in turn.
+// endsInTurn reports whether a GOAWAY ends all connections of a pool that deals RPCs in turn, as each does
+// while no RPC has ended.
 func (w *World) endsInTurn() bool {
-	return w.has("round_robin") && slices.ContainsFunc(w.Events, func(e Event) bool {
-		return e.What == End && !e.Ending.losesRPCs()
+	return slices.ContainsFunc(w.Events, func(e Event) bool {
+		return e.What == End && !e.Ending.losesRPCs() && (w.has("round_robin") || e.At < w.slow()+w.takes()/2)
 	})
 }
 

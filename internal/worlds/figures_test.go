@@ -14,6 +14,9 @@ import (
 // window is what throughput is counted in.
 const window = 100 * time.Millisecond
 
+// deadline is that of RPCs that have none of their own.
+const deadline = 20 * time.Second
+
 // figures are what one play showed.
 type figures struct {
 	rpcs    int

@@ -172,6 +172,9 @@ var meant = []difference{
 			if w.Health && w.leastCap() == 3 { // two RPCs, and the stream of the health checking
 				return min(f.failed[codes.Unavailable], f.made*plain.flying/w.most()/2)
 			}
+			if n := w.leastCap(); n > 0 { // gRPC repeats each once
+				return max(plain.flying/2, plain.flying-2*n)
+			}
 			return plain.flying / 2
 		},
 		pause: func(w *World) time.Duration {
@@ -238,7 +241,8 @@ var meant = []difference{
 	{
 		name: "dialled sooner",
 		when: func(w *World) bool {
-			return w.endsAgain() > 0 && w.most() == 1 || w.meetAgain() > 0 || w.hasOne() && w.endsAgainWithin(w.handshake()+w.credentials())
+			return w.endsAgain() > 0 && w.most() == 1 || w.meetAgain() > 0 || w.ends() > 0 && w.refusesDials() ||
+				w.hasOne() && w.endsAgainWithin(w.handshake()+w.credentials())
 		},
 		dials: func(w *World, _, _ *figures) int {
 			if w.refusesDials() {
@@ -435,7 +439,13 @@ var meant = []difference{
 	{
 		name: "an unfair queue",
 		when: func(w *World) bool { return w.limited() || w.leastCap() > 0 },
-		lost: func(_ *World, _, plain *figures) int { return plain.failed[codes.DeadlineExceeded] / 50 },
+		lost: func(w *World, f, plain *figures) int {
+			n, late := plain.failed[codes.DeadlineExceeded]/50, f.failed[codes.DeadlineExceeded]
+			if lowers := w.lowers(); lowers > 1 && plain.slowest*time.Duration(2+lowers)/2 > deadline {
+				n = max(n, min(late, f.rpcs/2)) // those that wait as much longer meet it
+			}
+			return n
+		},
 		slower: func(w *World, plain *figures) time.Duration {
 			switch n := w.lowers(); {
 			case n > 1:
@@ -449,7 +459,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest waits is chance, to within a quarter, and how many meet their deadlines there, to within one in fifty. RPCs are queued by the limits of that time: where a server lowers one they wait as much longer. Those that wait for a picker gRPC wakes last come, first served",
+		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest waits is chance, to within a quarter, and how many meet their deadlines there, to within one in fifty. RPCs are queued by the limits of that time: where a server lowers one they wait as much longer, and may meet their deadlines. Those that wait for a picker gRPC wakes last come, first served",
 	},
 	{
 		name: "short lives",
@@ -479,7 +489,7 @@ var meant = []difference{
 		},
 		slower: func(w *World, _ *figures) time.Duration {
 			if w.livesLess(w.credentials()) {
-				return 20 * time.Second // the deadline
+				return deadline
 			}
 			if w.livesLess(w.roundTrip() * 5 / 4) {
 				return 2*w.credentials() + 3*w.handshake()

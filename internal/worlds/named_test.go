@@ -284,6 +284,12 @@ func failingAtTheLimit() []namedWorld {
 	broken := s
 	broken.Fails = codes.Unknown
 	return []namedWorld{
+		// Guards: `l.InFlight()` in load.Load.RelativeLoad: RPCs were queued by what had failed.
+		{"short deadlines at the stream limit, and one RPC in four fails", World{
+			Servers: []Server{{Limit: Limit{Streams: 3}}}, Latency: 25 * ms, Dial: 100 * ms, Warm: sec, Setting: `{"picker":"round_robin","size":4}`,
+			Callers: []Callers{{For: 1500 * ms, Rate: 244, ShortOneIn: 5, Short: 75 * ms, CodeOneIn: 4, Code: codes.Unavailable}},
+			Own:     Own{NoFailure: true},
+		}},
 		{"one server of four fails, each allows one stream", World{
 			Servers: []Server{broken, s, s, s}, Latency: ms, Dial: ms, Warm: 3 * sec, Setting: size(4),
 			Callers: []Callers{{For: sec, Rate: 400, Takes: 10 * ms}},
