@@ -32,7 +32,7 @@ const method = "/worlds.World/Call"
 type rpc struct {
 	takes    time.Duration
 	deadline time.Duration
-	needs    time.Duration // at the least: credentials, round trip and takes
+	needs    time.Duration // at the least: credentials, round trip, what the quickest server takes, and takes
 	short    bool
 	code     codes.Code
 	fails    bool // its credentials do
@@ -165,7 +165,7 @@ func (p *play) channel() *grpc.ClientConn {
 func (p *play) rpc(r *rpc) bool {
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), rpcKey{}, r), r.deadline)
 	defer cancel()
-	r.needs = r.creds + p.world.roundTrip() + r.takes
+	r.needs = r.creds + p.world.roundTrip() + p.world.quickest() + r.takes
 	cc, begin := p.channel(), time.Now()
 	err := cc.Invoke(ctx, method, r.order(), nil, grpc.ForceCodecV2(raw{}), grpc.WaitForReady(r.wait))
 	took := time.Since(begin) - r.takes - r.creds

@@ -154,6 +154,11 @@ func (w *World) slow() (d time.Duration) {
 	return d
 }
 
+// quickest is how much longer the quickest server takes.
+func (w *World) quickest() time.Duration {
+	return slices.MinFunc(w.Servers, func(a, b Server) int { return cmp.Compare(a.Slow, b.Slow) }).Slow
+}
+
 // streams is how many long ones there are.
 func (w *World) streams() (n int) {
 	for _, c := range w.Callers {
