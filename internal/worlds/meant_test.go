@@ -450,6 +450,8 @@ var meant = []difference{
 			switch n := w.lowers(); {
 			case n > 1:
 				return plain.slowest * time.Duration(n) / 2
+			case w.limited() && w.ends() > 0: // then they are queued anew, the last ones first
+				return plain.slowest / 2
 			case w.limited():
 				return plain.slowest / 4
 			case plain.flying >= w.leastCap()-1 && (w.most() == 1 || w.hasOne() && plain.flying <= w.leastCap()+1):
@@ -459,7 +461,7 @@ var meant = []difference{
 			}
 			return 0
 		},
-		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest waits is chance, to within a quarter, and how many meet their deadlines there, to within one in fifty. RPCs are queued by the limits of that time: where a server lowers one they wait as much longer, and may meet their deadlines. Those that wait for a picker gRPC wakes last come, first served",
+		reason: "gRPC's queue at the stream limit is not in turn: how long the unluckiest waits is chance, to within a quarter, or a half where connections end, and how many meet their deadlines there, to within one in fifty. RPCs are queued by the limits of that time: where a server lowers one they wait as much longer, and may meet their deadlines. Those that wait for a picker gRPC wakes last come, first served",
 	},
 	{
 		name: "short lives",
