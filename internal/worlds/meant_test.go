@@ -388,11 +388,11 @@ var meant = []difference{
 	{
 		name: "which connection",
 		when: func(w *World) bool { return w.loses() || w.anyAllowsNone() || w.fails() >= 0 || w.refusals() > 1 },
-		lost: func(w *World, _, plain *figures) int {
+		lost: func(w *World, f, plain *figures) int {
 			if !w.loses() && !w.anyAllowsNone() {
 				n := max(0, w.refusals()-1) * plain.each / 2
-				if w.fails() >= 0 {
-					n++
+				if w.fails() >= 0 { // its fair share
+					n = max(n, f.rpcs/len(w.Servers)-plain.failures()) + 1
 				}
 				return n
 			}
@@ -401,7 +401,7 @@ var meant = []difference{
 			}
 			return plain.each + 1
 		},
-		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less. An RPC that two connections refuse is lost. Of RPCs in turn one more may fall to a server that fails all. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first",
+		reason: "which connection a server ends with RPCs on it, or allows no stream, is chance: those of one are lost more, or less. An RPC that two connections refuse is lost. A server that fails all RPCs may get its fair share and one more, though plain channels whose connections it ended were away. Where one server allows none for a while, and then another one for ever, plain channels' callers may all wait at the first",
 	},
 	{
 		name: "short deadlines",
