@@ -79,16 +79,11 @@ func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 	e.tellMissing()
 	e.markRefreshIdle()
 	e.closeDrained()
-	for e.retireSurplus() {
+	for e.retireSurplus() || e.discardSurplus(size) {
 		e.markRefreshIdle() // among those that are left
 	}
-	renewals := e.renewals()
-	for len(e.subchannels) > size+renewals {
-		e.discard(e.leastUseful())
-		renewals = e.renewals() // to discard one that is due leaves fewer
-	}
 	e.reassignReasons(size)
-	e.open(size, base, renewals)
+	e.open(size, base, e.renewals())
 	e.startAttempts(dials)
 	e.tryAddresses()
 	switch {

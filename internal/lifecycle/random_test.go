@@ -19,8 +19,15 @@ type storm struct {
 	promises
 }
 
+// The first seeds had failed.
+//
+// Guards: `e.discardSurplus(size)` in Endpoint.Plan.
 func TestPromisesHoldUnderRandomEvents(t *testing.T) {
+	seeds := []uint64{2702, 3445, 5409}
 	for seed := range uint64(200) {
+		seeds = append(seeds, seed)
+	}
+	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			s := newStorm(t, seed)
 			for range 400 {

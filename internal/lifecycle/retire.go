@@ -36,6 +36,15 @@ func (e *Endpoint) retireSurplus() (retired bool) {
 	return len(e.draining) > before
 }
 
+// discardSurplus retires subchannels beyond the size and the renewals. It reports whether one of them drains.
+func (e *Endpoint) discardSurplus(size int) (retired bool) {
+	before := len(e.draining)
+	for len(e.subchannels) > size+e.renewals() { // to discard one that is due leaves fewer
+		e.discard(e.leastUseful())
+	}
+	return len(e.draining) > before
+}
+
 // trueFirst orders what is so before what is not.
 func trueFirst(a, b bool) int {
 	switch {

@@ -352,7 +352,7 @@ var meant = []difference{
 		name: "idle",
 		when: func(w *World) bool { least, _ := w.sizes(); return least == 0 },
 		pause: func(w *World) time.Duration {
-			d := w.young() + w.handshake()
+			d := w.young()*3/2 + w.handshake() // for those that are queued meanwhile
 			if w.limited() {
 				d += w.handshake()
 			}
