@@ -468,6 +468,9 @@ var meant = []difference{
 		when: func(w *World) bool { return w.livesShort() || w.endsUnproven() || w.endsWhileDialled() },
 		lost: func(w *World, f, plain *figures) int {
 			n := f.rpcs / 20
+			if w.Apart { // the connection of another server is as old
+				n = f.rpcs / 5
+			}
 			switch {
 			case w.livesLess(w.roundTrip()):
 				n = f.rpcs
@@ -498,7 +501,7 @@ var meant = []difference{
 			}
 			return 2 * w.credentials()
 		},
-		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance. Of lives below 100 ms, or two dials, one RPC in twenty may be lost, and a third more than with plain channels; below two round trips one in five; below one and a quarter one in two, and those that are not wait for three more dials; below one, all. An RPC whose credentials take longer than a connection lives has none when it needs one, in a plain channel, too",
+		reason: "where a connection lives hardly longer than an RPC takes to get its credentials and to reach the server, RPCs are refused more than once, and gRPC repeats them once: how many is chance. Of lives below 100 ms, or two dials, one RPC in twenty may be lost, of servers with an address each one in five, and a third more than with plain channels; below two round trips one in five; below one and a quarter one in two, and those that are not wait for three more dials; below one, all. An RPC whose credentials take longer than a connection lives has none when it needs one, in a plain channel, too",
 	},
 	{
 		name:   "leaked streams",
