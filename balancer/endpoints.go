@@ -134,7 +134,8 @@ func (p *pool) setEndpointsLocked(addrs []resolver.Endpoint, now time.Time) {
 			removed = append(removed, e.addr)
 		}
 		set, moved := e.SetSettings(settingsOf(e.addr, *p.cfg), now), e.SetRemoved(!listed)
-		if set || moved || listed && e.TryAgain() {
+		again := listed && e.TryAgain()
+		if set || moved || again {
 			x.mark(e)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,12 +126,14 @@ func TestAddressesThatAreShuffledStayAlternatives(t *testing.T) {
 
 // One address refuses the dial, the dial of the other one hangs for 20 s. Meanwhile the first would answer.
 //
-// Guards: `e.TryAgain()` in setEndpointsLocked: after 21 s only.
+// Guards: `e.TryAgain()` in setEndpointsLocked, whatever else the update says: UNAVAILABLE after 20 s.
 func TestAResolverUpdateTriesTheAddressesThatFailedAgain(t *testing.T) {
 	for name, serviceConfig := range map[string]string{
 		"pick_first": `{"loadBalancingConfig":[{"pick_first":{}}]}`,
 		"size 1":     harness.Policy(`{"size":1}`),
 		"size 4":     harness.Policy(`{"size":4}`),
+
+		"other settings": harness.Policy(`{"size":4}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -148,11 +151,61 @@ func TestAResolverUpdateTriesTheAddressesThatFailedAgain(t *testing.T) {
 				c := client{t, channelOf(t, s, r, serviceConfig, grpc.WithContextDialer(dial)), s}
 				time.AfterFunc(10*time.Second, func() {
 					s.Break(harness.None)
-					r.UpdateState(resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses("refuses:1", "hangs:1").Addresses}}})
+					state := resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses("refuses:1", "hangs:1").Addresses}}}
+					if name == "other settings" {
+						state.ServiceConfig = r.CC().ParseServiceConfig(harness.Policy(`{"size":4,"maxLifetime":"30m"}`))
+					}
+					r.UpdateState(state)
 				})
 				code, took := c.waits()
 				require.Equal(t, codes.OK, code)
 				require.Equal(t, 10*time.Second, took.Truncate(time.Second))
+			})
+		})
+	}
+}
+
+// The resolver answers each 10 ms, for 10 s. An attempt that is under way is none that may be made again, nor is
+// an address that accepts and closes.
+//
+// Guards: `case addressIdle, addressConnecting` in lifecycle's happyEyeballs.try: 8 dials and 32;
+// `s.attempt.ended(address, addressLost)` in lostConnecting: 926.
+func TestResolverUpdatesCostNoDials(t *testing.T) {
+	for _, tt := range []struct {
+		name, settings string
+		fault          harness.Fault
+		dial           time.Duration
+		addrs          []string
+		dials          int // at most
+	}{
+		{"they take long, size 1", `{"size":1}`, harness.None, 100 * time.Millisecond, []string{"a:1", "b:1", "c:1"}, 1},
+		{"they take long, size 4", `{"size":4}`, harness.None, 100 * time.Millisecond, []string{"a:1", "b:1", "c:1"}, 4},
+		{"it accepts and closes", `{"size":1}`, harness.Flap, 15 * time.Millisecond, []string{"a:1"}, 10},
+		{"one accepts and closes, the other hangs", `{"size":4}`, harness.Flap, 15 * time.Millisecond, []string{"a:1", "hangs:1"}, 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := harness.Start(t, harness.Options{})
+				s.Break(tt.fault)
+				state := resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses(tt.addrs...).Addresses}}}
+				var dials atomic.Int32
+				dial := func(ctx context.Context, addr string) (net.Conn, error) {
+					dials.Add(1)
+					if addr == "hangs:1" {
+						<-ctx.Done()
+						return nil, ctx.Err()
+					}
+					time.Sleep(tt.dial)
+					return s.Dial(ctx, addr)
+				}
+				r := manual.NewBuilderWithScheme("test")
+				r.InitialState(state)
+				channelOf(t, s, r, harness.Policy(tt.settings), grpc.WithContextDialer(dial)).Connect()
+				for range 1000 {
+					time.Sleep(10 * time.Millisecond)
+					r.UpdateState(state)
+				}
+				require.LessOrEqual(t, int(dials.Load()), tt.dials)
 			})
 		})
 	}

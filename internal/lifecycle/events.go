@@ -108,7 +108,7 @@ func (e *Endpoint) Lost(s *Subchannel, address int, end End, now time.Time) (fla
 
 // lostConnecting is Lost for an attempt. gRPC skips READY if a connection ends at once.
 func (e *Endpoint) lostConnecting(s *Subchannel, address int, now time.Time) (flapped bool) {
-	over, failed := s.attempt.ended(address, addressIdle)
+	over, failed := s.attempt.ended(address, addressLost)
 	switch {
 	case !over:
 		return false

@@ -16,6 +16,7 @@ const (
 	addressIdle addressState = iota
 	addressConnecting
 	addressBackoff // gRPC's backoff runs
+	addressLost    // it connected, and the connection was lost at once: it is not tried again in this attempt
 )
 
 // happyEyeballs is a subchannel's attempt at the addresses of its endpoint, which are
@@ -23,8 +24,8 @@ const (
 // that connects is used.
 type happyEyeballs struct {
 	addresses []addressState
-	next      int       // the address to try next, if it is idle; else the first idle one after it
-	nextAt    time.Time // no next address before
+	next      int       // the address to look at next
+	nextAt    time.Time // and not before
 	connected int       // the address that connected last
 }
 
@@ -33,24 +34,32 @@ func (h *happyEyeballs) begin(n int) {
 	if len(h.addresses) != n {
 		h.addresses = make([]addressState, n)
 	}
+	clear(h.addresses)
 	h.again()
 }
 
-// again lets the attempt try all addresses once more, but for those that are connecting or backing off.
+// again begins with the first address once more, in the same attempt.
 func (h *happyEyeballs) again() { h.next, h.nextAt = 0, time.Time{} }
 
-// more reports whether there are addresses that this attempt has not tried.
-func (h *happyEyeballs) more() bool {
-	return h.next < len(h.addresses) && slices.Contains(h.addresses[h.next:], addressIdle)
-}
+// more reports whether there are addresses that the attempt has not looked at.
+func (h *happyEyeballs) more() bool { return h.next < len(h.addresses) }
 
-// try returns the next address, which is to be connected now. There must be more.
-func (h *happyEyeballs) try(now time.Time) (address int) {
-	address = h.next + slices.Index(h.addresses[h.next:], addressIdle)
-	h.next = address + 1
-	h.nextAt = now.Add(attemptDelay)
-	h.addresses[address] = addressConnecting
-	return address
+// try looks at the addresses from the next one on: at the first that is idle, which is to be connected now, or
+// is connecting already. Either is tried alone for attemptDelay. ok is false if none is to be connected.
+func (h *happyEyeballs) try(now time.Time) (address int, ok bool) {
+	for h.more() {
+		address = h.next
+		h.next++
+		switch h.addresses[address] {
+		case addressIdle, addressConnecting:
+			ok = h.addresses[address] == addressIdle
+			h.addresses[address] = addressConnecting
+			h.nextAt = now.Add(attemptDelay)
+			return address, ok
+		case addressBackoff, addressLost:
+		}
+	}
+	return 0, false
 }
 
 // ended says that the attempt at one address came to nothing. over reports that no other
@@ -61,7 +70,8 @@ func (h *happyEyeballs) ended(address int, to addressState) (over, failed bool) 
 	}
 	h.addresses[address] = to
 	h.nextAt = time.Time{} // the next address need not wait
-	return !h.more() && !h.any(addressConnecting), h.any(addressBackoff)
+	left := slices.Contains(h.addresses[h.next:], addressIdle)
+	return !left && !h.any(addressConnecting), h.any(addressBackoff)
 }
 
 // backoffOver reports whether the address was backing off.

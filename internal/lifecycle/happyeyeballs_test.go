@@ -37,7 +37,7 @@ func TestAnAddressIsTriedAloneForAMoment(t *testing.T) {
 	require.Equal(t, Connecting, sub.phase)
 }
 
-// Guards: `h.nextAt = time.Time{}` in happyEyeballs.ended, and `!h.more()`.
+// Guards: `h.nextAt = time.Time{}` in happyEyeballs.ended, and `left` in ended.
 func TestTheNextAddressIsTriedAtOnceWhenOneFails(t *testing.T) {
 	s, sub := tellAddresses(t)
 	s.Failed(sub, 0, "")
@@ -132,8 +132,8 @@ func TestTheNextAttemptBeginsWithTheFirstAddress(t *testing.T) {
 	require.Equal(t, []int{1}, s.dialled())
 }
 
-// Guards: `slices.Contains(h.addresses[h.next:], addressIdle)` in happyEyeballs.more.
-func TestAnAttemptTriesItsAddressesAgainButForThoseThatAreTriedOrBackOff(t *testing.T) {
+// Guards: `case addressBackoff, addressLost` in happyEyeballs.try, and `left` in ended.
+func TestAnAttemptBeginsWithItsFirstAddressAgain(t *testing.T) {
 	s, sub := tellAddresses(t)
 	s.Failed(sub, 0, "")
 	s.settle()
@@ -146,12 +146,45 @@ func TestAnAttemptTriesItsAddressesAgainButForThoseThatAreTriedOrBackOff(t *test
 	require.True(t, s.TryAgain())
 	s.settle()
 	require.Equal(t, []int{0}, s.dialled())
+	s.pass(attemptDelay)
+	require.Empty(t, s.dialled(), "one backs off, and one is connecting already")
+	s.BackoffOver(sub, 1)
 	s.pass(time.Minute)
-	require.Empty(t, s.dialled(), "one backs off, and one is tried already")
+	require.Empty(t, s.dialled(), "its turn is over")
 
 	s.Failed(sub, 2, "")
 	require.Equal(t, Connecting, sub.phase)
 	s.Failed(sub, 0, "")
 	require.Equal(t, Backoff, sub.phase)
 	require.False(t, s.TryAgain(), "no attempt is under way")
+}
+
+// Guards: that an attempt that is under way is tried alone for attemptDelay in happyEyeballs.try.
+func TestAnAttemptThatBeginsAgainWaitsForTheAddressThatIsConnecting(t *testing.T) {
+	s, _ := tellAddresses(t)
+	for range 10 {
+		s.pass(attemptDelay - 1)
+		s.TryAgain()
+		s.settle()
+		require.Empty(t, s.dialled())
+	}
+	s.pass(attemptDelay)
+	require.Equal(t, []int{1}, s.dialled())
+}
+
+// Guards: `addressLost` in Endpoint.lostConnecting.
+func TestAnAddressWhoseConnectionWasLostAtOnceIsNotTriedAgainInTheAttempt(t *testing.T) {
+	s, sub := tellAddresses(t)
+	s.Lost(sub, 0, End{}, s.now)
+	s.settle()
+	require.Equal(t, []int{1}, s.dialled())
+	s.TryAgain()
+	s.settle()
+	require.Empty(t, s.dialled())
+	s.pass(attemptDelay)
+	require.Equal(t, []int{2}, s.dialled())
+	s.Lost(sub, 1, End{}, s.now)
+	require.True(t, s.Lost(sub, 2, End{}, s.now), "that were all")
+	s.pass(2 * time.Second)
+	require.Equal(t, []int{0}, s.dialled(), "the next attempt tries it")
 }

@@ -121,20 +121,25 @@ func (e *Endpoint) add(why Reason) {
 	e.tally[Idle]++
 }
 
-// TryAgain says that the resolver lists the endpoint once more: attempts that are under way try all its
-// addresses again, as pick_first does. It reports whether there are any.
-func (e *Endpoint) TryAgain() (any bool) {
+// TryAgain says that the resolver lists the endpoint once more: attempts that are under way begin with their
+// first address again, as those of pick_first do. It reports whether a plan may say so.
+func (e *Endpoint) TryAgain() (matters bool) {
+	if len(e.addresses) == 1 {
+		return false
+	}
 	for s := range e.in(Connecting) {
 		s.attempt.again()
-		any = len(e.addresses) > 1
+		matters = true
 	}
-	return any
+	return matters
 }
 
 func (e *Endpoint) tryAddresses() {
 	for s := range e.in(Connecting) {
-		if s.attempt.more() && e.clock.reached(s.attempt.nextAt) {
-			e.next.Dial = append(e.next.Dial, Dial{s, s.attempt.try(e.clock.now)})
+		for s.attempt.more() && e.clock.reached(s.attempt.nextAt) {
+			if address, ok := s.attempt.try(e.clock.now); ok {
+				e.next.Dial = append(e.next.Dial, Dial{s, address})
+			}
 		}
 	}
 }
