@@ -2,6 +2,8 @@ package balancer_test
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,8 +45,8 @@ func sum(calls map[int]int) (n int) {
 	return n
 }
 
-// Guards: `e.canGrow()` in lifecycle.Endpoint.holdsPicks: RPCs that come in one burst would
-// queue behind the first. `e.roomIsComing()` there, for subchannels that are Checking, too.
+// Guards: `e.canGrow()` in lifecycle.Endpoint.coming: RPCs that come in one burst would
+// queue behind the first. `e.roomComing()` there, for subchannels that are Checking, too.
 // `p.Waiters.Hold(p.Waiting)` in picker.pool.holdRPC. And `d := waiting` in
 // lifecycle.Endpoint.Sample.
 func TestRPCsThatNeedMoreConnectionsGetThem(t *testing.T) {
@@ -57,6 +59,28 @@ func TestRPCsThatNeedMoreConnectionsGetThem(t *testing.T) {
 		for conn, n := range s.Calls() {
 			require.Equal(t, 2, n, "connection %d", conn)
 		}
+	})
+}
+
+// The others are dialled for 2 s. Were all held, the connection that is there would have nothing to do for most
+// of the time, as many wait for the next picker: 107 ended in time.
+//
+// Guards: `p.Waiters.Waiting() < p.Coming*c.InFlight()` in picker.pool.holds.
+func TestAConnectionWorksWhileOthersAreDialled(t *testing.T) {
+	opts := harness.Options{Handle: lasting(time.Millisecond), DialTime: 2 * time.Second, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(1)}}
+	story(t, `{"minSize":1,"maxSize":4}`, opts, func(t *testing.T, c client) {
+		time.Sleep(time.Minute)
+		var calls sync.WaitGroup
+		var ended atomic.Int32
+		for range 1000 {
+			calls.Go(func() {
+				if c.within(time.Second) == nil {
+					ended.Add(1)
+				}
+			})
+		}
+		calls.Wait()
+		require.GreaterOrEqual(t, int(ended.Load()), 999, "a plain channel has 999")
 	})
 }
 

@@ -36,7 +36,7 @@ const (
 // publishLocked tells gRPC the pool's state, and gives it a picker, if these are not what it
 // has already.
 func (p *pool) publishLocked(step []*endpoint, now time.Time) {
-	next := published{state: stateOf(p.endpoints.sum.state()), hold: p.endpoints.sum.holds > 0, maxQueued: load.NoMaxQueued}
+	next := published{state: stateOf(p.endpoints.sum.state()), hold: p.endpoints.sum.coming > 0, maxQueued: load.NoMaxQueued}
 	if p.cfg != nil {
 		next.picker = p.cfg.Picker
 		if p.cfg.MaxPending < config.NoPendingLimit {
@@ -97,7 +97,7 @@ func (p *pool) pickerLocked(waiting *load.Waiting, err error) balancer.Picker {
 	}
 	serving := load.Input{
 		Waiters: p.waiters, Waiting: waiting, Conns: p.endpoints.sum.ready, Suspects: p.endpoints.sum.suspect,
-		Hold: p.published.hold, MaxQueued: p.published.maxQueued,
+		Coming: p.endpoints.sum.coming, MaxQueued: p.published.maxQueued,
 	}
 	if serving.MaxQueued != load.NoMaxQueued && p.endpoints.sum.phases[lifecycle.Draining] > 0 {
 		serving.Draining = p.drainingLocked()

@@ -13,7 +13,7 @@ import (
 // the endpoints that it has planned.
 type sum struct {
 	states [lifecycle.States]int // endpoints that the resolver lists, by state
-	holds  int                   // that hold RPCs for which there is no room
+	coming int                   // connections for which RPCs are held where there is no room
 	used   int                   // to which RPCs were sent of late
 	phases phases                // of all subchannels
 
@@ -33,9 +33,10 @@ type sum struct {
 type part struct {
 	listed     bool
 	state      lifecycle.State
-	hold, used bool
+	used       bool
 	phases     phases
 	missing    int
+	coming     int
 	limit      int
 	limitKnown bool
 
@@ -48,7 +49,7 @@ type loads []*load.Load
 // addUp puts the present part of e in the place of the last one. It reports whether other
 // connections are READY, or suspect.
 func (x *sum) addUp(e *endpoint) (changed bool) {
-	old, now := &e.part, part{listed: !e.Removed() && !e.plan.Ended, state: e.State(), hold: e.plan.Hold, used: e.Used()}
+	old, now := &e.part, part{listed: !e.Removed() && !e.plan.Ended, state: e.State(), coming: e.plan.Coming, used: e.Used()}
 	now.phases, now.missing = e.Count(), e.Missing()
 	now.limit, now.limitKnown = e.AdvertisedLimit()
 	now.ready, now.suspect = old.ready, old.suspect
@@ -71,13 +72,11 @@ func (x *sum) add(p *part, n int) {
 			x.known += n
 		}
 	}
-	if p.hold {
-		x.holds += n
-	}
 	if p.used {
 		x.used += n
 	}
 	x.missing += n * p.missing
+	x.coming += n * p.coming
 	for phase, subchannels := range p.phases {
 		x.phases[phase] += n * subchannels
 	}

@@ -69,7 +69,7 @@ func (p *pool) pickFrom(start int, info balancer.PickInfo) (balancer.PickResult,
 		return p.place(c, info)
 	}
 	// Where there is room, but on a connection that is shunned, nothing would tell an RPC that is held.
-	if p.holds() && !slices.ContainsFunc(p.all, (*load.Load).HasRoom) {
+	if p.holds(start) && !slices.ContainsFunc(p.all, (*load.Load).HasRoom) {
 		return p.holdRPC(start, info)
 	}
 	return p.queue(start, info)
@@ -82,11 +82,22 @@ func (p *pool) place(c *load.Load, info balancer.PickInfo) (balancer.PickResult,
 	return c.Picked(), nil
 }
 
-// holds reports whether RPCs for which there is no room are held. They are, too, where a
-// connection reached its request limit: either the server ends it now and another is made,
-// or the policy finds that it does not. Both bring a new picker.
-func (p *pool) holds() bool {
-	return p.Hold || slices.ContainsFunc(p.conns, (*load.Load).AwaitsEnd)
+// holds reports whether an RPC for which there is no room is held: as long as no more are held for each
+// connection that is on its way than others have, as if each were one of N channels. Were all held, the
+// others would be empty from the end of their RPCs to the next picker. With MaxQueued they wait for no stream.
+//
+// RPCs are held, too, where a connection reached its request limit: either the server ends it now and another
+// is made, or the policy finds that it does not. Both bring a new picker.
+func (p *pool) holds(start int) bool {
+	if p.Coming > 0 {
+		if p.MaxQueued != load.NoMaxQueued {
+			return true
+		}
+		if c := p.soonest(start); c.Blocked() || p.Waiters.Waiting() < p.Coming*c.InFlight() {
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.conns, (*load.Load).AwaitsEnd)
 }
 
 // holdRPC lets the RPC wait until a connection that is on its way arrives or fails,
@@ -101,7 +112,7 @@ func (p *pool) holdRPC(start int, info balancer.PickInfo) (balancer.PickResult, 
 		p.Waiting.Unhold()
 		return p.place(c, info)
 	}
-	if !p.holds() {
+	if !p.holds(start) {
 		p.Waiting.Unhold()
 		return p.queue(start, info)
 	}

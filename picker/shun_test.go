@@ -130,7 +130,7 @@ func failing() *pool {
 func TestAnRPCIsQueuedAndNotHeldWhereOnlyAConnectionThatFailsHasRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := failing()
-		p.Hold = true
+		p.Coming = 1
 		id, _ := pick(t, p.build(picker.LeastInFlight))
 		require.Equal(t, 1, id)
 		require.Zero(t, p.Waiters.Waiting())

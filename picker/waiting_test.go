@@ -18,7 +18,7 @@ import (
 // holding is one full connection, whose pickers hold RPCs.
 func holding() *pool {
 	p := full(1, 1)
-	p.Hold = true
+	p.Coming = 1
 	return p
 }
 
@@ -151,7 +151,7 @@ func TestRacingPicksKeepMaxQueued(t *testing.T) {
 // The second look of an RPC that is about to be held goes to suspect connections, too.
 func TestAPlaceOnASuspectConnectionIsNotMissed(t *testing.T) {
 	p := full(3, 1)
-	p.Hold = true
+	p.Coming = 1
 	p.suspect(1)
 	p.Demand = func() { p.Demand = nil; p.load(1).Done(ended) } // just after it was looked at
 	require.NoError(t, p.one())
@@ -232,4 +232,41 @@ func TestRPCsAreQueuedEvenlyThoughSomeFailed(t *testing.T) {
 	}
 	require.Equal(t, 5, p.load(0).InFlight())
 	require.Equal(t, 5, p.load(1).InFlight())
+}
+
+// As if each were one of N channels.
+//
+// Guards: `p.Waiters.Waiting() < p.Coming*c.InFlight()` in holds.
+func TestNoMoreRPCsAreHeldForAConnectionThanAnotherHas(t *testing.T) {
+	forEachBuiltIn(t, func(t *testing.T, name string) {
+		p := full(2, 2)
+		p.Coming = 3
+		picker := p.build(name)
+		for range 36 {
+			_, _ = picker.Pick(anRPC())
+		}
+		require.Equal(t, 8, p.load(0).InFlight())
+		require.Equal(t, 8, p.load(1).InFlight())
+		require.Equal(t, 24, p.Waiters.Waiting())
+	})
+}
+
+// Guards: `p.MaxQueued != load.NoMaxQueued` and `c.Blocked()` in holds.
+func TestAllRPCsAreHeldWhereNoneMayBeQueued(t *testing.T) {
+	for name, limit := range map[string]func(*pool){
+		"with MaxQueued":       func(p *pool) { p.MaxQueued = 0 },
+		"no stream is allowed": func(p *pool) { p.load(0).SetLimit(0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := full(1, 1)
+			p.Coming = 1
+			limit(p)
+			picker := p.build(picker.LeastInFlight)
+			for range 10 {
+				_, err := picker.Pick(anRPC())
+				require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
+			}
+			require.Equal(t, 10, p.Waiters.Waiting())
+		})
+	}
 }

@@ -59,7 +59,6 @@ func (e *Endpoint) countFailure(s *Subchannel) bool {
 
 // startAttempts dials what may be dialled now, most subchannels at most.
 func (e *Endpoint) startAttempts(most int) {
-	e.endOutage()
 	e.retryForRPCs()
 	if e.outage == nil {
 		for s := range e.in(Idle) {
@@ -109,7 +108,9 @@ func (e *Endpoint) nextAttempt() *Subchannel {
 }
 
 // endOutage ends it when a connection made since the last failure has proved itself, or when
-// all have and nothing is left to attempt.
+// all have and nothing is left to attempt. The server is back, so what backs off makes place for a subchannel that
+// dials at once, for gRPC ends no backoff of a SubConn: but once, or a server that takes no more connections
+// would be dialled each time that it takes one.
 func (e *Endpoint) endOutage() {
 	if e.outage == nil {
 		return
@@ -121,8 +122,15 @@ func (e *Endpoint) endOutage() {
 			since = since || s.conn.afterFlap
 		}
 	}
-	if since || proven > 0 && proven == len(e.subchannels) {
-		e.outage = nil
+	if !since && (proven == 0 || proven < len(e.subchannels)) {
+		return
+	}
+	e.outage = nil
+	for _, s := range slices.Collect(e.in(Backoff)) {
+		if !s.instead {
+			e.discard(s)
+			e.add(s.openedFor).instead = true
+		}
 	}
 }
 

@@ -155,7 +155,7 @@ func TestAnAttemptFromBeforeTheFirstFailureHoldsUpNoOther(t *testing.T) {
 	s.wantState(StateTransientFailure)
 }
 
-// Guards: `proven == len(e.subchannels)` in Endpoint.endOutage.
+// Guards: `proven < len(e.subchannels)` in Endpoint.endOutage.
 func TestWhenNothingIsLeftToAttemptTheOutageIsOver(t *testing.T) {
 	s := tell(t, "size=2 idleTimeout=16s")
 	s.rise(s.those(Connecting)[0])

@@ -39,7 +39,7 @@ type Plan struct {
 	Resolve bool
 
 	MoreDials bool      // more would dial, had they been allowed to
-	Hold      bool      // hold RPCs that find no room: a connection is on its way, or one held RPC would start one
+	Coming    int       // connections on their way, or that held RPCs would start, for which RPCs that find no room are held
 	Watermark int       // plan again when a READY connection carries as many RPCs more than observed; 0 is never
 	Next      time.Time // plan again then; zero is never
 	Ended     bool      // nothing is left of a removed endpoint
@@ -82,6 +82,7 @@ func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 	for e.retireSurplus() || e.discardSurplus(size) {
 		e.markRefreshIdle() // among those that are left
 	}
+	e.endOutage()
 	e.reassignReasons(size)
 	e.open(size, base, e.renewals())
 	e.startAttempts(dials)
@@ -96,7 +97,7 @@ func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 	e.reportStreamLimit()
 	p := e.next
 	e.next = Plan{}
-	p.Hold, p.Watermark, p.Ended = e.holdsPicks(), e.watermark(), e.ended()
+	p.Coming, p.Watermark, p.Ended = e.coming(), e.watermark(), e.ended()
 	if (len(e.subchannels) > 0 || e.Used()) && e.settings.IdleTimeout > 0 {
 		e.clock.reached(e.demand.window.next)
 	}
@@ -116,9 +117,11 @@ func (e *Endpoint) open(size, base, renewals int) {
 	}
 }
 
-func (e *Endpoint) add(why Reason) {
-	e.subchannels = append(e.subchannels, &Subchannel{id: e.newID(), openedFor: why, tally: &e.tally})
+func (e *Endpoint) add(why Reason) *Subchannel {
+	s := &Subchannel{id: e.newID(), openedFor: why, tally: &e.tally}
+	e.subchannels = append(e.subchannels, s)
 	e.tally[Idle]++
+	return s
 }
 
 // TryAgain says that the resolver lists the endpoint once more: attempts that are under way begin with their

@@ -127,18 +127,18 @@ func TestNothingConnectedIsNotNothingAllowed(t *testing.T) {
 func TestAnEndpointHoldsOnlyIfItWouldGrow(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
-	require.False(t, s.did.Hold, "without a limit no connection is ever full")
+	require.Zero(t, s.did.Coming, "without a limit no connection is ever full")
 	s.allow(s.subchannels[0], 50)
 	s.settle()
-	require.True(t, s.did.Hold)
+	require.NotZero(t, s.did.Coming)
 	s.allow(s.subchannels[0], 5) // five RPCs and one are no reason to grow
 	s.settle()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
 // With maxPending for a second, for then more are refused; else as long as a dial may take that does not hang.
 //
-// Guards: longestHold, hangsAfter and `e.clock.reached` in Endpoint.roomIsComing.
+// Guards: longestHold, hangsAfter and `e.clock.reached` in Endpoint.roomComing.
 func TestRPCsAreHeldForAnAttemptThatMayComeToSomething(t *testing.T) {
 	for pending, longest := range map[int]time.Duration{0: longestHold, config.NoPendingLimit - 1: longestHold, config.NoPendingLimit: hangsAfter} {
 		s := tell(t, "minSize=1 maxSize=2")
@@ -147,33 +147,33 @@ func TestRPCsAreHeldForAnAttemptThatMayComeToSomething(t *testing.T) {
 		s.allow(s.subchannels[0], 10)
 		s.demandOf(11)
 		s.want(Connecting, 1)
-		require.True(t, s.did.Hold)
+		require.NotZero(t, s.did.Coming)
 		s.pass(longest - 1)
-		require.True(t, s.did.Hold)
+		require.NotZero(t, s.did.Coming)
 		s.pass(1)
-		require.False(t, s.did.Hold)
+		require.Zero(t, s.did.Coming)
 	}
 }
 
-// Guards: `e.outage != nil` in roomIsComing, and `e.outage == nil` in canGrow.
+// Guards: `e.outage != nil` in roomComing, and `e.outage == nil` in canGrow.
 func TestNoRPCIsHeldForAnAttemptThatFails(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
 	s.allow(s.subchannels[0], 10)
 	s.demandOf(9)
 	s.want(Connecting, 1)
-	require.True(t, s.did.Hold)
+	require.NotZero(t, s.did.Coming)
 	s.refuse()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 	s.endBackoff()
 	s.want(Connecting, 1)
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
 // The rest of the endpoint is dialled when the first connection has proved itself. Without
 // this it would get all RPCs that waited.
 //
-// Guards: Endpoint.outageMayEnd.
+// Guards: Endpoint.comingAfterOutage.
 func TestRPCsAreHeldForWhatIsDialledWhenAnOutageEnds(t *testing.T) {
 	s := tell(t, "size=4")
 	s.connect()
@@ -182,41 +182,62 @@ func TestRPCsAreHeldForWhatIsDialledWhenAnOutageEnds(t *testing.T) {
 	s.cut()
 	s.refuse()
 	s.endBackoff()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 	s.all(Connecting, func(sub *Subchannel) { s.rise(sub); s.allow(sub, 10) })
 	s.settle()
 	s.want(Ready, 1)
-	require.True(t, s.did.Hold)
+	require.NotZero(t, s.did.Coming)
 	s.facts[s.those(Ready)[0]].Answered = true
 	s.settle()
 	s.want(Connecting, 3)
-	require.True(t, s.did.Hold, "these are on their way now")
+	require.NotZero(t, s.did.Coming, "these are on their way now")
 	s.connect()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
-// Another one is READY, so the server is back; the first one's backoff ends soon.
+// Another one is READY, so the server is back.
 //
-// Guards: `unbounded && s.phase == Backoff` in Endpoint.roomIsComing.
-func TestRPCsAreHeldForOneThatBacksOffWhenAnOutageIsOver(t *testing.T) {
-	for pending, held := range map[int]bool{0: false, config.NoPendingLimit: true} {
-		s := tell(t, "size=2")
-		s.settings.MaxPending = pending
-		refused, back := s.subchannels[0], s.subchannels[1]
-		s.Failed(refused, 0, "")
-		s.rise(back)
-		s.allow(back, 10)
-		s.facts[back].Answered = true
-		s.settle()
-		require.Zero(t, s.Failures(), "the outage is over")
-		require.Equal(t, Backoff, refused.phase)
-		require.Equal(t, held, s.did.Hold)
-		s.pass(hangsAfter)
-		require.False(t, s.did.Hold)
-	}
+// Guards: `e.discard(s)` in Endpoint.endOutage.
+func TestWhatBacksOffIsDialledAtOnceWhenAnOutageIsOver(t *testing.T) {
+	s := tell(t, "size=2")
+	refused, back := s.subchannels[0], s.subchannels[1]
+	s.Failed(refused, 0, "")
+	s.rise(back)
+	s.allow(back, 10)
+	s.settle()
+	require.Equal(t, 1, s.did.Coming)
+	s.want(Backoff, 1)
+	s.facts[back].Answered = true
+	s.settle()
+	require.Zero(t, s.Failures())
+	require.Equal(t, Closed, refused.phase)
+	s.want(Connecting, 1)
+	require.Equal(t, 1, s.did.Coming)
 }
 
-// Guards: `s.conn.afterFlap` in Endpoint.outageMayEnd.
+// It takes one connection, and no more.
+//
+// Guards: `!s.instead` in Endpoint.endOutage.
+func TestWhatBacksOffIsDialledOnceForAllThatConnect(t *testing.T) {
+	s := tell(t, "size=2")
+	s.Failed(s.subchannels[0], 0, "")
+	takes := s.subchannels[1]
+	for range 10 {
+		s.rise(takes)
+		s.facts[takes].Answered = true
+		s.settle()
+		for _, refused := range s.those(Connecting) {
+			s.Failed(refused, 0, "")
+		}
+		s.pass(time.Minute)
+		s.lose(takes)
+		s.settle()
+		s.want(Connecting, 1)
+	}
+	require.EqualValues(t, 3, s.subchannels[1].ID(), "one was made in place of the first")
+}
+
+// Guards: `s.conn.afterFlap` in Endpoint.comingAfterOutage.
 func TestRPCsAreNotHeldForAnOutageThatMayNotEnd(t *testing.T) {
 	s := tell(t, "size=4")
 	s.connect()
@@ -226,10 +247,10 @@ func TestRPCsAreNotHeldForAnOutageThatMayNotEnd(t *testing.T) {
 	s.settle()
 	s.refuse()
 	s.want(Ready, 3)
-	require.False(t, s.did.Hold, "all three were made before the failure")
+	require.Zero(t, s.did.Coming, "all three were made before the failure")
 }
 
-// Guards: `e.count(Ready) >= e.Size()` in Endpoint.outageMayEnd.
+// Guards: `e.Size()-e.count(Ready)` in Endpoint.comingAfterOutage.
 func TestRPCsAreNotHeldWhereNoneIsDialledWhenAnOutageEnds(t *testing.T) {
 	s := tell(t, "size=1")
 	s.refuse()
@@ -237,40 +258,27 @@ func TestRPCsAreNotHeldWhereNoneIsDialledWhenAnOutageEnds(t *testing.T) {
 	s.all(Connecting, func(sub *Subchannel) { s.rise(sub); s.allow(sub, 10) })
 	s.settle()
 	s.want(Ready, 1)
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
-// Guards: `!e.has(Backoff)` in Endpoint.canGrow: the outage is over, the backoff of one is not.
-func TestNoRPCIsHeldWhileASubchannelBacksOff(t *testing.T) {
-	s := tell(t, "minSize=5 maxSize=8")
-	s.fail(s.subchannels[4])
-	s.all(Connecting, func(sub *Subchannel) { s.rise(sub); s.allow(sub, 10) })
-	s.pass(ProvenAfter)
-	s.want(Ready, 4)
-	require.Zero(t, s.Failures())
-	require.False(t, s.did.Hold, "one of five is missing already")
-	s.endBackoff()
-	require.True(t, s.did.Hold, "it is on its way")
-}
-
-// Guards: `s.renewal() && !(s.openedFor == ReasonRequests` in roomIsComing.
+// Guards: `s.renewal() && !(s.openedFor == ReasonRequests` in roomComing.
 func TestARenewalIsNoReasonToHoldRPCs(t *testing.T) {
 	s := tell(t, "size=2 maxLifetime=1h")
 	s.connect()
 	s.allow(s.subchannels[0], 10)
 	s.pass(time.Hour)
 	s.want(Connecting, 1)
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
-// Guards: `!e.removed` in Endpoint.holdsPicks.
+// Guards: `e.removed` in Endpoint.coming.
 func TestARemovedEndpointHoldsNothing(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
 	s.allow(s.subchannels[0], 50)
 	s.SetRemoved(true)
 	s.settle()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
 // Guards: reportEvery, and `least == l.reported` in reportStreamLimit.

@@ -53,6 +53,7 @@ type Subchannel struct {
 	limitEnded bool          // the server ended the last connection at the request limit; while not Connected
 	waits      bool          // Idle: it dials as soon as it is allowed to
 	forRPC     bool          // the last attempt began while none was READY, and one was wanted; see Endpoint.Unwanted
+	instead    bool          // it was made in place of one that backed off, and did not connect yet: see Endpoint.endOutage
 	dialled    time.Time     // when the last attempt began; while it waits, since when it does
 	attempt    happyEyeballs // the last one
 	conn       *connection   // Checking, NotServing, Ready, Draining, and Closed of what drained; else nil
@@ -146,6 +147,7 @@ func (s *Subchannel) connected(now, epoch time.Time, jitter float64) bool {
 	if !s.move(Checking, Connecting) {
 		return false
 	}
+	s.instead = false
 	s.conn = &connection{epoch: epoch, since: now, lastUse: now, jitter: jitter, afterFlap: true, limit: -1, facts: Facts{Limit: NoLimit}}
 	return true
 }

@@ -14,9 +14,10 @@ type Input struct {
 	Conns    []*Load  // READY connections in the order of round robin, oldest first
 	Suspects []*Load  // READY connections that are taken only if none of Conns can be, in the same order
 	Draining []*Load  // RPCs that are queued on these count under MaxQueued, too
-	// Hold says that RPCs for which there is no room are held, because a connection is on its
-	// way; otherwise they are queued in the connection that is the least loaded for its limit.
-	Hold      bool
+	// Coming is how many connections are on their way. RPCs for which there is no room are held for them,
+	// as many for each as another one has in flight; the rest is queued in the connection that has the
+	// fewest for its limit.
+	Coming    int
 	MaxQueued int // how many RPCs may be queued in full connections; NoMaxQueued is any number
 }
 

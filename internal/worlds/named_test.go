@@ -105,7 +105,7 @@ func restarts() (all []namedWorld) {
 	// All RPCs of the outage would be queued in the first connection that comes, which is of the server that allows
 	// one stream: 207 of 500 met their deadlines.
 	//
-	// Guards: `unbounded && s.phase == Backoff` in lifecycle.Endpoint.roomIsComing.
+	// Guards: `e.discard(s)` in lifecycle.Endpoint.endOutage.
 	away := func(at time.Duration, server int) Event {
 		return Event{At: at, Server: server, What: Restart, Ending: Final, For: 260 * ms}
 	}
@@ -113,7 +113,7 @@ func restarts() (all []namedWorld) {
 		Servers: []Server{{}, {Limit: Limit{Streams: 1}}}, Skips: true, Latency: 25 * ms, Dial: 400 * ms, Warm: 900 * ms, Setting: `{"picker":"round_robin","size":4}`,
 		Callers: []Callers{{For: 2 * sec, Rate: 248, Takes: 100 * ms, Wait: true}},
 		Events:  []Event{away(46*ms, 0), away(363*ms, 1), away(680*ms, 0), away(997*ms, 0)},
-		Own:     Own{NoFailure: true, Slowest: 5 * sec},
+		Own:     Own{NoFailure: true},
 	})
 	// Guards: `p.schedule.republish || p.published.state != connectivity.Ready` in the balancer's lostLocked.
 	add("all end three times, with health checking", thrice)
