@@ -147,8 +147,8 @@ func (s *Subchannel) connected(now, epoch time.Time, jitter float64) bool {
 	if !s.move(Checking, Connecting) {
 		return false
 	}
-	s.instead = false
 	s.conn = &connection{epoch: epoch, since: now, lastUse: now, jitter: jitter, afterFlap: true, limit: -1, facts: Facts{Limit: NoLimit}}
+	s.instead = false
 	return true
 }
 
