@@ -46,7 +46,7 @@ func sum(calls map[int]int) (n int) {
 }
 
 // Guards: `e.canGrow()` in lifecycle.Endpoint.coming: RPCs that come in one burst would
-// queue behind the first. `e.roomComing()` there, for subchannels that are Checking, too.
+// queue behind the first. `e.attempts()` there, for subchannels that are Checking, too.
 // `p.Waiters.Hold(p.Waiting)` in picker.pool.holdRPC. And `d := waiting` in
 // lifecycle.Endpoint.Sample.
 func TestRPCsThatNeedMoreConnectionsGetThem(t *testing.T) {

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"slices"
 	"time"
 
 	"github.com/grpc-subpool/subpool/config"
@@ -21,17 +22,24 @@ func (e *Endpoint) coming() (n int) {
 	if e.removed || !limited && e.requests.limit == 0 {
 		return 0
 	}
-	if limited && e.canGrow() {
-		n = e.settings.MaxSize - e.count(Ready)
+	size := e.Size()
+	grows := limited && outgrows(e.settings, size, e.streamLimit.perConnection) > 0
+	if grows { // as far as those that are held need it
+		size = e.settings.MaxSize
 	}
-	return max(n, e.roomComing())
+	n = e.attempts()
+	if limited && e.canGrow() || e.outageMayEnd() || n > 0 && grows && e.outage == nil {
+		n = max(n, size-e.count(Ready))
+	}
+	return n
 }
 
-// roomComing counts the connections that may soon be READY. A renewal brings no room, but where the old
-// connection has none, and that is sure. An attempt that takes long may hang.
-func (e *Endpoint) roomComing() (n int) {
-	if e.outage != nil {
-		return e.comingAfterOutage()
+// attempts counts the connections that may soon be READY. A renewal brings no room, but where the old
+// connection has none, and that is sure; an attempt that takes long may hang; and those that are made one at a
+// time during an outage may fail.
+func (e *Endpoint) attempts() (n int) {
+	if e.outage != nil && !e.has(Ready) {
+		return 0
 	}
 	longest := hangsAfter
 	if e.settings.MaxPending < config.NoPendingLimit {
@@ -39,22 +47,18 @@ func (e *Endpoint) roomComing() (n int) {
 	}
 	for _, s := range e.subchannels {
 		renewal := s.renewal() && !(s.openedFor == ReasonRequests && e.requests.proven)
-		if s.Pending() && !renewal && !e.clock.reached(s.dialled.Add(longest)) {
+		alone := e.outage != nil && e.outage.attempt == s
+		if s.Pending() && !renewal && !alone && !e.clock.reached(s.dialled.Add(longest)) {
 			n++
 		}
 	}
 	return n
 }
 
-// comingAfterOutage counts those that are missing, if a connection that was made since the last failure has
-// yet to prove itself, within ProvenAfter: then the others are dialled.
-func (e *Endpoint) comingAfterOutage() int {
-	for s := range e.in(Ready) {
-		if s.conn.afterFlap {
-			return max(0, e.Size()-e.count(Ready))
-		}
-	}
-	return 0
+// outageMayEnd reports whether a connection that was made since the last failure has yet to prove itself,
+// within ProvenAfter: then those that are missing are dialled.
+func (e *Endpoint) outageMayEnd() bool {
+	return e.outage != nil && slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Ready && s.conn.afterFlap })
 }
 
 // canGrow reports whether one RPC more than there is room for makes the endpoint grow.

@@ -109,25 +109,27 @@ func (e *Endpoint) nextAttempt() *Subchannel {
 
 // endOutage ends it when a connection made since the last failure has proved itself, or when
 // all have and nothing is left to attempt. The server is back, so what backs off makes place for a subchannel that
-// dials at once, for gRPC ends no backoff of a SubConn: but once, or a server that takes no more connections
-// would be dialled each time that it takes one.
+// dials at once, for gRPC ends no backoff of a SubConn: if its attempt began before that of the connection, and
+// but once, or a server that takes no more connections would be dialled each time that it takes one.
 func (e *Endpoint) endOutage() {
 	if e.outage == nil {
 		return
 	}
-	proven, since := 0, false
+	proven, back := 0, time.Time{}
 	for _, s := range e.subchannels {
 		if s.InService() && e.clock.reached(s.conn.provenAt(e.settings)) {
 			proven++
-			since = since || s.conn.afterFlap
+			if s.conn.afterFlap && s.dialled.After(back) {
+				back = s.dialled
+			}
 		}
 	}
-	if !since && (proven == 0 || proven < len(e.subchannels)) {
+	if back.IsZero() && (proven == 0 || proven < len(e.subchannels)) {
 		return
 	}
 	e.outage = nil
 	for _, s := range slices.Collect(e.in(Backoff)) {
-		if !s.instead {
+		if s.dialled.Before(back) && !s.instead {
 			e.discard(s)
 			e.add(s.openedFor).instead = true
 		}

@@ -152,7 +152,7 @@ func TestAConnectionThatCarriedAsManyIsRenewed(t *testing.T) {
 	s.want(Ready, 2)
 }
 
-// Guards: `!e.requests.proven` in checkRequestLimit, `e.requests.proven` in roomComing.
+// Guards: `!e.requests.proven` in checkRequestLimit, `e.requests.proven` in attempts.
 func TestNoRPCIsHeldForALimitThatIsNotProven(t *testing.T) {
 	s, used := learned(t)
 	s.requests.proven = false

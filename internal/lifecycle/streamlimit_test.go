@@ -138,7 +138,7 @@ func TestAnEndpointHoldsOnlyIfItWouldGrow(t *testing.T) {
 
 // With maxPending for a second, for then more are refused; else as long as a dial may take that does not hang.
 //
-// Guards: longestHold, hangsAfter and `e.clock.reached` in Endpoint.roomComing.
+// Guards: longestHold, hangsAfter and `e.clock.reached` in Endpoint.attempts.
 func TestRPCsAreHeldForAnAttemptThatMayComeToSomething(t *testing.T) {
 	for pending, longest := range map[int]time.Duration{0: longestHold, config.NoPendingLimit - 1: longestHold, config.NoPendingLimit: hangsAfter} {
 		s := tell(t, "minSize=1 maxSize=2")
@@ -155,7 +155,7 @@ func TestRPCsAreHeldForAnAttemptThatMayComeToSomething(t *testing.T) {
 	}
 }
 
-// Guards: `e.outage != nil` in roomComing, and `e.outage == nil` in canGrow.
+// Guards: `e.outage != nil` in attempts, and `e.outage == nil` in canGrow.
 func TestNoRPCIsHeldForAnAttemptThatFails(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
@@ -173,7 +173,7 @@ func TestNoRPCIsHeldForAnAttemptThatFails(t *testing.T) {
 // The rest of the endpoint is dialled when the first connection has proved itself. Without
 // this it would get all RPCs that waited.
 //
-// Guards: Endpoint.comingAfterOutage.
+// Guards: Endpoint.outageMayEnd.
 func TestRPCsAreHeldForWhatIsDialledWhenAnOutageEnds(t *testing.T) {
 	s := tell(t, "size=4")
 	s.connect()
@@ -195,24 +195,37 @@ func TestRPCsAreHeldForWhatIsDialledWhenAnOutageEnds(t *testing.T) {
 	require.Zero(t, s.did.Coming)
 }
 
-// Another one is READY, so the server is back.
+// Another one is READY that was dialled later, so the server is back.
 //
-// Guards: `e.discard(s)` in Endpoint.endOutage.
+// Guards: `e.discard(s)` and `s.dialled.Before(back)` in Endpoint.endOutage.
 func TestWhatBacksOffIsDialledAtOnceWhenAnOutageIsOver(t *testing.T) {
-	s := tell(t, "size=2")
-	refused, back := s.subchannels[0], s.subchannels[1]
-	s.Failed(refused, 0, "")
-	s.rise(back)
-	s.allow(back, 10)
-	s.settle()
-	require.Equal(t, 1, s.did.Coming)
-	s.want(Backoff, 1)
-	s.facts[back].Answered = true
-	s.settle()
-	require.Zero(t, s.Failures())
-	require.Equal(t, Closed, refused.phase)
-	s.want(Connecting, 1)
-	require.Equal(t, 1, s.did.Coming)
+	for _, away := range []bool{false, true} {
+		s := tell(t, "size=2")
+		refused, back := s.subchannels[0], s.subchannels[1]
+		s.Failed(refused, 0, "")
+		if away {
+			s.Failed(back, 0, "")
+			s.pass(time.Second)
+			s.BackoffOver(refused, 0)
+			s.settle()
+			refused, back = back, refused
+		}
+		s.rise(back)
+		s.allow(back, 10)
+		s.settle()
+		require.Equal(t, 1, s.did.Coming)
+		s.want(Backoff, 1)
+		s.facts[back].Answered = true
+		s.settle()
+		require.Zero(t, s.Failures())
+		if !away {
+			require.Equal(t, Backoff, refused.phase, "it was refused while the other one was not")
+			continue
+		}
+		require.Equal(t, Closed, refused.phase)
+		s.want(Connecting, 1)
+		require.Equal(t, 1, s.did.Coming)
+	}
 }
 
 // It takes one connection, and no more.
@@ -220,24 +233,56 @@ func TestWhatBacksOffIsDialledAtOnceWhenAnOutageIsOver(t *testing.T) {
 // Guards: `!s.instead` in Endpoint.endOutage.
 func TestWhatBacksOffIsDialledOnceForAllThatConnect(t *testing.T) {
 	s := tell(t, "size=2")
-	s.Failed(s.subchannels[0], 0, "")
-	takes := s.subchannels[1]
-	for range 10 {
+	s.refuse()
+	s.pass(time.Second)
+	takes := s.subchannels[0]
+	s.BackoffOver(takes, 0)
+	s.settle()
+	for range 3 {
 		s.rise(takes)
 		s.facts[takes].Answered = true
 		s.settle()
-		for _, refused := range s.those(Connecting) {
-			s.Failed(refused, 0, "")
-		}
+		s.refuse()
 		s.pass(time.Minute)
 		s.lose(takes)
 		s.settle()
-		s.want(Connecting, 1)
 	}
-	require.EqualValues(t, 3, s.subchannels[1].ID(), "one was made in place of the first")
+	require.EqualValues(t, 3, s.subchannels[1].ID(), "it was made in place of the first that was refused")
+	require.Equal(t, Backoff, s.subchannels[1].phase)
 }
 
-// Guards: `s.conn.afterFlap` in Endpoint.comingAfterOutage.
+// Held RPCs would have it grow as far as maxSize, whatever is on its way already.
+//
+// Guards: `n > 0 && grows` in Endpoint.coming.
+func TestRPCsAreHeldForAllThatMayCome(t *testing.T) {
+	s := tell(t, "minSize=1 maxSize=8")
+	s.connect()
+	s.allow(s.subchannels[0], 10)
+	s.demandOf(11)
+	s.want(Connecting, 1)
+	require.Equal(t, 7, s.did.Coming)
+}
+
+// It was refused, but the others are under way still.
+//
+// Guards: that attempts counts what began before the failure, and `alone` there.
+func TestRPCsAreHeldForAttemptsOfBeforeAFailure(t *testing.T) {
+	s := tell(t, "size=3")
+	s.rise(s.subchannels[0])
+	s.allow(s.subchannels[0], 10)
+	s.settle()
+	require.Equal(t, 2, s.did.Coming)
+	s.fail(s.subchannels[1])
+	s.settle()
+	require.Equal(t, 1, s.did.Coming)
+	s.refuse()
+	require.Zero(t, s.did.Coming)
+	s.endBackoff()
+	s.want(Connecting, 1)
+	require.Zero(t, s.did.Coming, "such an attempt may fail")
+}
+
+// Guards: `s.conn.afterFlap` in Endpoint.outageMayEnd.
 func TestRPCsAreNotHeldForAnOutageThatMayNotEnd(t *testing.T) {
 	s := tell(t, "size=4")
 	s.connect()
@@ -250,7 +295,7 @@ func TestRPCsAreNotHeldForAnOutageThatMayNotEnd(t *testing.T) {
 	require.Zero(t, s.did.Coming, "all three were made before the failure")
 }
 
-// Guards: `e.Size()-e.count(Ready)` in Endpoint.comingAfterOutage.
+// Guards: `size-e.count(Ready)` in Endpoint.coming.
 func TestRPCsAreNotHeldWhereNoneIsDialledWhenAnOutageEnds(t *testing.T) {
 	s := tell(t, "size=1")
 	s.refuse()
@@ -261,7 +306,7 @@ func TestRPCsAreNotHeldWhereNoneIsDialledWhenAnOutageEnds(t *testing.T) {
 	require.Zero(t, s.did.Coming)
 }
 
-// Guards: `s.renewal() && !(s.openedFor == ReasonRequests` in roomComing.
+// Guards: `s.renewal() && !(s.openedFor == ReasonRequests` in attempts.
 func TestARenewalIsNoReasonToHoldRPCs(t *testing.T) {
 	s := tell(t, "size=2 maxLifetime=1h")
 	s.connect()
