@@ -195,8 +195,12 @@ func TestResolverUpdatesCostNoDials(t *testing.T) {
 						<-ctx.Done()
 						return nil, ctx.Err()
 					}
-					time.Sleep(tt.dial)
-					return s.Dial(ctx, addr)
+					select {
+					case <-ctx.Done():
+						return nil, ctx.Err()
+					case <-time.After(tt.dial):
+						return s.Dial(ctx, addr)
+					}
 				}
 				r := manual.NewBuilderWithScheme("test")
 				r.InitialState(state)
