@@ -45,7 +45,7 @@ func (h *happyEyeballs) again() { h.next, h.nextAt = 0, time.Time{} }
 func (h *happyEyeballs) more() bool { return h.next < len(h.addresses) }
 
 // try looks at the addresses from the next one on: at the first that is idle, which is to be connected now, or
-// is connecting already. Either is tried alone for attemptDelay. ok is false if none is to be connected.
+// is connecting already. Either is tried alone for attemptDelay. ok is false if it is not to be connected, or there is none.
 func (h *happyEyeballs) try(now time.Time) (address int, ok bool) {
 	for h.more() {
 		address = h.next

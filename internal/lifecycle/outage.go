@@ -109,8 +109,8 @@ func (e *Endpoint) nextAttempt() *Subchannel {
 
 // endOutage ends it when a connection made since the last failure has proved itself, or when
 // all have and nothing is left to attempt. The server is back, so what backs off makes place for a subchannel that
-// dials at once, for gRPC ends no backoff of a SubConn: if its attempt began before that of the connection, and
-// but once, or a server that takes no more connections would be dialled each time that it takes one.
+// dials at once, for gRPC ends no backoff of a SubConn: if its attempt began before that of the connection. Each is
+// replaced once only, or a server that takes no more connections would be dialled each time that it takes one.
 func (e *Endpoint) endOutage() {
 	if e.outage == nil {
 		return

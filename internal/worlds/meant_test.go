@@ -325,7 +325,7 @@ var meant = []difference{
 			}
 			return n
 		},
-		reason: "while a connection is made, RPCs that find every connection full are held for it, for a stream may never end: for 3 s at most, with maxPending 1 s. Then they are queued in the first connection that comes: some may meet their deadlines there, or be refused again. An RPC that waits for its credentials counts as in flight, so RPCs may be held where a plain channel sends them",
+		reason: "while a connection is made, RPCs that find every connection full are held for it, for a stream may never end: for 3 s at most, with maxPending 1 s. Then they are queued in those that are there: some may meet their deadlines, or be refused again. An RPC that waits for its credentials counts as in flight, so RPCs may be held where a plain channel sends them",
 	},
 	{
 		name: "one backoff",
