@@ -45,7 +45,7 @@ func sum(calls map[int]int) (n int) {
 	return n
 }
 
-// Guards: `e.canGrow()` in lifecycle.Endpoint.coming: RPCs that come in one burst would
+// Guards: `e.canGrow(demand)` in lifecycle.Endpoint.coming: RPCs that come in one burst would
 // queue behind the first. `e.attempts()` there, for subchannels that are Checking, too.
 // `p.Waiters.Hold(p.Waiting)` in picker.pool.holdRPC. And `d := waiting` in
 // lifecycle.Endpoint.Sample.
@@ -81,6 +81,22 @@ func TestAConnectionWorksWhileOthersAreDialled(t *testing.T) {
 		}
 		calls.Wait()
 		require.GreaterOrEqual(t, int(ended.Load()), 999, "a plain channel has 999")
+	})
+}
+
+// The second connection has come, and the third is on its way: five more may.
+//
+// Guards: `n > 0 || e.canGrow(demand)` in lifecycle.Endpoint.coming: 40 of 60.
+func TestRPCsAreHeldForAllConnectionsThatMayCome(t *testing.T) {
+	opts := harness.Options{Handle: forever, DialTime: 50 * time.Millisecond, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(10)}}
+	story(t, `{"minSize":1,"maxSize":8}`, opts, func(t *testing.T, c client) {
+		time.Sleep(time.Minute)
+		for _, n := range []int{13, 7, 40} {
+			c.begin(n)
+			time.Sleep(25500 * time.Microsecond)
+		}
+		time.Sleep(time.Minute)
+		require.Equal(t, 60, sum(c.Calls()))
 	})
 }
 

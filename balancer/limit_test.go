@@ -69,7 +69,7 @@ func TestALimitOfNothingIsNoReasonToGrow(t *testing.T) {
 }
 
 // Guards: `c.limit = max(c.limit, f.Limit)` in lifecycle.Endpoint.Observe, and
-// `room+1 >= most` in canGrow: RPCs would be held, and no connection would come.
+// `room+1 >= demand` in canGrow: RPCs would be held, and no connection would come.
 func TestALimitThatIsLoweredIsFollowedButNoReasonToGrow(t *testing.T) {
 	story(t, `{"minSize":1,"maxSize":4}`, harness.Options{Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, c client) {
 		c.Allow(t, 1, 1000)
@@ -113,7 +113,7 @@ func TestAConnectionThatIsFullNowIsLeftAlone(t *testing.T) {
 	})
 }
 
-// Guards: `room+1 >= most` in lifecycle.Endpoint.canGrow: RPCs would be held for a connection
+// Guards: `room+1 >= demand` in lifecycle.Endpoint.canGrow: RPCs would be held for a connection
 // that is not called for, and not counted.
 func TestALimitThatIsLoweredHoldsNoRPCForAConnection(t *testing.T) {
 	story(t, `{"minSize":1,"maxSize":4,"maxPending":2}`, harness.Options{Handle: forever}, func(t *testing.T, c client) {
@@ -245,7 +245,7 @@ func TestRPCsQueueWhereTheyWillBeServed(t *testing.T) {
 	})
 }
 
-// Guards: `room+1 >= most` in lifecycle.Endpoint.canGrow.
+// Guards: `room+1 >= demand` in lifecycle.Endpoint.canGrow.
 func TestNoRPCIsHeldForAConnectionWhereTheServerAllowsNoStream(t *testing.T) {
 	opts := harness.Options{Handle: forever, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(1)}}
 	story(t, `{"minSize":1,"maxSize":4,"maxPending":0,"maxLifetime":"0s"}`, opts, func(t *testing.T, c client) {

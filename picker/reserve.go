@@ -83,7 +83,7 @@ func (p *pool) leastCost() (cost uint64) {
 }
 
 // soonest returns the connection in which an RPC that is queued finds a stream soonest, of those
-// that are not shunned: of equal ones the first from start on. All are shunned only where they change meanwhile.
+// that are not shunned: of equal ones the first from start on. Unless they change meanwhile, one at least is not.
 func (p *pool) soonest(start int) *load.Load {
 	cost := p.leastCost()
 	soonest := p.conns[start]

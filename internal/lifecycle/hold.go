@@ -22,13 +22,15 @@ func (e *Endpoint) coming() (n int) {
 	if e.removed || !limited && e.requests.limit == 0 {
 		return 0
 	}
-	size := e.Size()
-	grows := limited && outgrows(e.settings, size, e.streamLimit.perConnection) > 0
-	if grows { // as far as those that are held need it
+	size, demand := e.Size(), 0
+	if limited {
+		demand = outgrows(e.settings, size, e.streamLimit.perConnection)
+	}
+	if demand > 0 { // it grows, as far as those that are held need it
 		size = e.settings.MaxSize
 	}
 	n = e.attempts()
-	if limited && e.canGrow() || e.outageMayEnd() || n > 0 && grows && e.outage == nil {
+	if e.outageMayEnd() || e.outage == nil && demand > 0 && (n > 0 || e.canGrow(demand)) {
 		n = max(n, size-e.count(Ready))
 	}
 	return n
@@ -61,12 +63,11 @@ func (e *Endpoint) outageMayEnd() bool {
 	return e.outage != nil && slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Ready && s.conn.afterFlap })
 }
 
-// canGrow reports whether one RPC more than there is room for makes the endpoint grow.
-func (e *Endpoint) canGrow() bool {
-	most := outgrows(e.settings, e.Size(), e.streamLimit.perConnection)
+// canGrow reports whether one RPC more than there is room for makes the endpoint grow, which that demand does.
+func (e *Endpoint) canGrow(demand int) bool {
 	room := 0
 	for s := range e.in(Ready) {
 		room += s.StreamLimit()
 	}
-	return most > 0 && room+1 >= most && e.outage == nil
+	return room+1 >= demand
 }

@@ -123,7 +123,7 @@ func TestNothingConnectedIsNotNothingAllowed(t *testing.T) {
 
 // RPCs wait outside only for what will come.
 //
-// Guards: `room+1 >= most` in Endpoint.canGrow.
+// Guards: `room+1 >= demand` in Endpoint.canGrow.
 func TestAnEndpointHoldsOnlyIfItWouldGrow(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
@@ -155,7 +155,7 @@ func TestRPCsAreHeldForAnAttemptThatMayComeToSomething(t *testing.T) {
 	}
 }
 
-// Guards: `e.outage != nil` in attempts, and `e.outage == nil` in canGrow.
+// Guards: `e.outage != nil` in attempts, and `e.outage == nil` in coming.
 func TestNoRPCIsHeldForAnAttemptThatFails(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
@@ -253,7 +253,7 @@ func TestWhatBacksOffIsDialledOnceForAllThatConnect(t *testing.T) {
 
 // Held RPCs would have it grow as far as maxSize, whatever is on its way already.
 //
-// Guards: `n > 0 && grows` in Endpoint.coming.
+// Guards: `n > 0 || e.canGrow(demand)` in Endpoint.coming.
 func TestRPCsAreHeldForAllThatMayCome(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=8")
 	s.connect()
