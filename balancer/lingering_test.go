@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/interop/grpc_testing"
-	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/status"
 
 	"github.com/grpc-subpool/subpool/internal/harness"
@@ -105,7 +104,7 @@ func TestStreamsOutliveAnAttemptThatConnectsToAnotherAddress(t *testing.T) {
 			return s.Dial(ctx, addr)
 		})
 		r := resolverOf()
-		r.InitialState(resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses("a:1", "b:1").Addresses}}})
+		r.InitialState(alternatives("a:1", "b:1"))
 		c := client{t, channelOf(t, s, r, harness.Policy(`{"size":1}`), dial), s}
 		st := c.pinged()
 		time.Sleep(time.Minute)

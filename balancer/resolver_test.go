@@ -34,6 +34,11 @@ func addresses(addrs ...string) (s resolver.State) {
 	return s
 }
 
+// alternatives are the addresses of one endpoint.
+func alternatives(addrs ...string) resolver.State {
+	return resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses(addrs...).Addresses}}}
+}
+
 // withConfig is the address a:1 and a service config of the policy.
 func withConfig(r *manual.Resolver, settings string) resolver.State {
 	s := addresses("a:1")

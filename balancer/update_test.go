@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 
 	"github.com/grpc-subpool/subpool/internal/harness"
@@ -108,15 +107,12 @@ func TestAddressesThatAreShuffledStayAlternatives(t *testing.T) {
 			}
 			return second.Dial(ctx, addr)
 		}
-		endpoint := func(addrs ...string) (s resolver.State) {
-			return resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses(addrs...).Addresses}}}
-		}
 		r := manual.NewBuilderWithScheme("test")
-		r.InitialState(endpoint("first:1", "second:1"))
+		r.InitialState(alternatives("first:1", "second:1"))
 		cc := channelOf(t, first, r, harness.Policy(`{"size":2}`), grpc.WithContextDialer(dial))
 		cc.Connect()
 		time.Sleep(time.Minute)
-		r.UpdateState(endpoint("second:1", "first:1"))
+		r.UpdateState(alternatives("second:1", "first:1"))
 		first.Break(harness.Refuse)
 		first.Cut()
 		time.Sleep(time.Second)
@@ -147,11 +143,11 @@ func TestAResolverUpdateTriesTheAddressesThatFailedAgain(t *testing.T) {
 					return s.Dial(ctx, addr)
 				}
 				r := manual.NewBuilderWithScheme("test")
-				r.InitialState(resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses("refuses:1", "hangs:1").Addresses}}})
+				r.InitialState(alternatives("refuses:1", "hangs:1"))
 				c := client{t, channelOf(t, s, r, serviceConfig, grpc.WithContextDialer(dial)), s}
 				time.AfterFunc(10*time.Second, func() {
 					s.Break(harness.None)
-					state := resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses("refuses:1", "hangs:1").Addresses}}}
+					state := alternatives("refuses:1", "hangs:1")
 					if name == "other settings" {
 						state.ServiceConfig = r.CC().ParseServiceConfig(harness.Policy(`{"size":4,"maxLifetime":"30m"}`))
 					}
@@ -187,7 +183,7 @@ func TestResolverUpdatesCostNoDials(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := harness.Start(t, harness.Options{})
 				s.Break(tt.fault)
-				state := resolver.State{Endpoints: []resolver.Endpoint{{Addresses: addresses(tt.addrs...).Addresses}}}
+				state := alternatives(tt.addrs...)
 				var dials atomic.Int32
 				dial := func(ctx context.Context, addr string) (net.Conn, error) {
 					dials.Add(1)
