@@ -104,7 +104,7 @@ func (tr *transcript) publication(p Plan) string {
 	if len(suspects) > 0 {
 		s += ", and " + names(suspects) + " where no other can be picked"
 	}
-	if p.Coming > 0 {
+	if p.Hold {
 		s += "; hold RPCs for which there is no room"
 	}
 	return s

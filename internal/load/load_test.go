@@ -334,3 +334,54 @@ func TestTheLastRPCUnderARequestLimitSaysSo(t *testing.T) {
 	require.True(t, l.RequestsEnded())
 	require.Equal(t, 1, told)
 }
+
+// RPCs that are held pick again at once then: the connection would have less and less to do.
+//
+// Guards: `limit/2` in setSlow, and `n <= l.limit.Load()/2` in releaseSlow.
+func TestAConnectionThatIsHalfEmptyIsToldWhileRPCsAreHeld(t *testing.T) {
+	for _, tt := range []struct{ limit, first, half int }{{1, 1, 1}, {2, 1, 1}, {3, 1, 2}, {10, 1, 5}, {101, 1, 51}} {
+		var told []int
+		ended := 0
+		w := NewWaiters(Signals{Changed: func() { told = append(told, ended) }})
+		l := New(w, nil)
+		l.SetLimit(tt.limit)
+		for range tt.limit {
+			require.True(t, l.Reserve())
+		}
+		w.Hold(w.Renew())
+		w.Wait(t.Context())
+		for ended = 1; ended <= tt.limit; ended++ {
+			l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
+			some, half := w.Freed()
+			require.True(t, some)
+			require.Equal(t, ended >= tt.half, half, "%+v: %d ended", tt, ended)
+		}
+		require.Equal(t, slices.Compact([]int{tt.first, tt.half}), told)
+		w.EndWaits()
+	}
+}
+
+// Guards: `>> (now - uint32(old>>32))` and `ended-n` in endedLately.
+func TestRPCsThatEndedCountHalfWithEachTenthOfASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(nil, nil)
+		now := func() uint32 { return uint32(time.Now().UnixMilli() / recently.Milliseconds()) }
+		end := func(n int) {
+			for range n {
+				require.True(t, l.Reserve())
+				l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
+			}
+		}
+		end(1000)
+		require.Zero(t, l.endedLately(now()), "it is not known when they ended")
+		end(64)
+		require.EqualValues(t, 64, l.endedLately(now()))
+		time.Sleep(recently)
+		require.EqualValues(t, 32, l.endedLately(now()))
+		end(10)
+		require.EqualValues(t, 42, l.endedLately(now()))
+		time.Sleep(2 * recently)
+		require.EqualValues(t, 10, l.endedLately(now()))
+		require.Zero(t, l.endedLately(now()-1), "the clock was set back")
+	})
+}
