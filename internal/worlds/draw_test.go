@@ -71,6 +71,9 @@ func drawWorld(seed uint64) *World {
 		again.From = lasts + d.between(least, most)
 		w.Callers = append(w.Callers, again)
 	}
+	if d.oneIn(20) {
+		d.crowd(w, lasts)
+	}
 	return w
 }
 
@@ -101,6 +104,25 @@ func (d dice) callers(lasts time.Duration) Callers {
 	}
 	c.Wait = d.oneIn(4)
 	return c
+}
+
+// crowd makes many RPCs at a time, once or twice. In one of four such worlds a pool grows for them.
+func (d dice) crowd(w *World, lasts time.Duration) {
+	c := Callers{From: d.between(0, lasts/2), For: lasts / 2, Burst: 100 + d.IntN(900), Takes: one(d, ms, 5*ms, 20*ms)}
+	c.Rate = one(d, 1.0, 2) * float64(c.Burst) / c.For.Seconds()
+	if d.oneIn(2) {
+		c.ShortOneIn, c.Short = one(d, 1, 5), d.between(5*ms, 60*ms)
+	}
+	w.Callers = append(w.Callers, c)
+	if d.oneIn(2) {
+		limit := one(d, 1, 10, 30, 100)
+		for i := range w.Servers {
+			w.Servers[i].Limit.Streams = limit
+		}
+	}
+	if d.oneIn(2) {
+		w.Setting = `{"minSize":1,"maxSize":16}`
+	}
 }
 
 // habit gives one to a server, or to all.

@@ -81,7 +81,7 @@ func restarts() (all []namedWorld) {
 	for _, at := range []time.Duration{154 * ms, 210 * ms, 266 * ms} { // round trips are 50 ms
 		thrice.Events = append(thrice.Events, Event{At: at, What: End, Ending: Fin})
 	}
-	// Guards: `least.Draining()` in the picker's queue: the connection that ends was taken for a full one.
+	// Guards: `c.Draining()` in the picker's queue: the connection that ends was taken for a full one.
 	add("the only connection ends each time, with maxPending 0", World{
 		Servers: []Server{{Cap: 70}}, Latency: ms, Dial: 400 * ms, Warm: 3 * sec, Setting: `{"maxPending":0}`,
 		Callers: []Callers{{For: 2660 * ms, Loop: 18, Pause: 96 * ms, FailOneIn: 20, CodeOneIn: 4, Code: codes.NotFound}},
@@ -213,6 +213,10 @@ func ages() (all []namedWorld) {
 
 func limits() []namedWorld {
 	return []namedWorld{
+		{"a thousand RPCs at a time with short deadlines, while others are dialled for two seconds", World{
+			Servers: []Server{{Limit: Limit{Streams: 100}}}, Dial: 2 * sec, Setting: `{"minSize":1,"maxSize":16}`,
+			Callers: []Callers{{For: ms, Rate: 1}, {From: 3 * sec, For: 3 * sec, Rate: 700, Burst: 1000, Takes: ms, ShortOneIn: 1, Short: 15 * ms}},
+		}},
 		{"nine streams of ten on both connections, one ends and refuses one", World{
 			Servers: []Server{{Limit: Limit{Streams: 10}}}, Latency: ms, Dial: 400 * ms, Warm: 3 * sec / 2, Setting: size(2),
 			Callers: []Callers{{Streams: 18, For: 3 * sec}},
