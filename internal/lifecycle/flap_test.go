@@ -76,7 +76,7 @@ func TestAFlapBesideARefusalIsRemembered(t *testing.T) {
 // A clock may not move between a success and a flap. NewSubConn fails while a channel
 // closes, and the pool would ask for one without end.
 //
-// Guards: `s.conn.afterFlap = false` in Endpoint.countFailure.
+// Guards: `s.conn.afterFailure = false` in Endpoint.countFailure.
 func TestWhatServedBeforeAFlapDoesNotForgiveItAtTheSameInstant(t *testing.T) {
 	s := tell(t, "size=2")
 	served, lost := s.subchannels[0], s.subchannels[1]

@@ -11,8 +11,10 @@ import (
 // steps: here for the endpoint, as Plan.Hold, and for each RPC by the picker that is made
 // with it, package picker.
 
-// longestHold bounds how long RPCs are held for an attempt, where maxPending bounds how many may wait. After
-// that they wait in the connections that are full, under maxPending.
+// longestHold bounds how long RPCs are held for the end of a connection at its request limit; and for an attempt
+// where maxPending bounds how many may wait, for those that are held do not count. Then they wait in the
+// connections that are full, under maxPending. Without maxPending RPCs are held for an attempt until it is taken
+// to hang.
 const longestHold = time.Second
 
 // holds reports whether RPCs that find every connection full are held: another one is on its way, or would be as
@@ -46,7 +48,7 @@ func (e *Endpoint) connectsSoon() bool {
 // within ProvenAfter: then those that are missing are dialled.
 func (e *Endpoint) outageMayEnd() bool {
 	return e.outage != nil && e.count(Ready) < e.Size() &&
-		slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Ready && s.conn.afterFlap })
+		slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Ready && s.conn.afterFailure })
 }
 
 // growsForOne reports whether one RPC more than there is room for makes the endpoint grow.

@@ -51,7 +51,7 @@ func (e *Endpoint) countFailure(s *Subchannel) bool {
 	}
 	for _, s := range e.subchannels { // connections from before the failure prove nothing
 		if s.Connected() {
-			s.conn.afterFlap = false
+			s.conn.afterFailure = false
 		}
 	}
 	return true
@@ -119,7 +119,7 @@ func (e *Endpoint) endOutage() {
 	for _, s := range e.subchannels {
 		if s.InService() && e.clock.reached(s.conn.provenAt(e.settings)) {
 			proven++
-			if s.conn.afterFlap && s.dialled.After(back) {
+			if s.conn.afterFailure && s.dialled.After(back) {
 				back = s.dialled
 			}
 		}

@@ -270,7 +270,7 @@ func TestRPCsAreHeldForAttemptsOfBeforeAFailure(t *testing.T) {
 	require.False(t, s.did.Hold, "such an attempt may fail")
 }
 
-// Guards: `s.conn.afterFlap` in Endpoint.outageMayEnd.
+// Guards: `s.conn.afterFailure` in Endpoint.outageMayEnd.
 func TestRPCsAreNotHeldForAnOutageThatMayNotEnd(t *testing.T) {
 	s := tell(t, "size=4")
 	s.connect()

@@ -73,20 +73,20 @@ func (t *tally) of(phases ...Phase) (n int) {
 
 // A connection is what is known of one connection. It is dropped with it.
 type connection struct {
-	epoch       time.Time // see Endpoint.New
-	since       time.Time
-	lastUse     time.Time // to within a sample; to be made counts as use
-	jitter      float64   // 0 to 1, drawn once: see lifetime
-	afterFlap   bool      // made after the endpoint's last failure
-	suspectFor  Reason    // picked only if no other is READY: see Endpoint.suspect; ReasonStart is not suspect
-	judged      record    // what it had done when the present interval began: see Endpoint.findOutlier
-	refreshIdle bool      // replaced when unused: see Endpoint.markRefreshIdle
-	life        expiry    // see Endpoint.due
-	facts       Facts     // as last observed
-	limit       int       // the most streams that the server ever allowed here; -1 until it states a limit
-	requests    requestUse
-	drainingAt  time.Time // Draining: since when
-	retiredFor  Reason    // Draining
+	epoch        time.Time // see Endpoint.New
+	since        time.Time
+	lastUse      time.Time // to within a sample; to be made counts as use
+	jitter       float64   // 0 to 1, drawn once: see lifetime
+	afterFailure bool      // made after the endpoint's last failure
+	suspectFor   Reason    // picked only if no other is READY: see Endpoint.suspect; ReasonStart is not suspect
+	judged       record    // what it had done when the present interval began: see Endpoint.findOutlier
+	refreshIdle  bool      // replaced when unused: see Endpoint.markRefreshIdle
+	life         expiry    // see Endpoint.due
+	facts        Facts     // as last observed
+	limit        int       // the most streams that the server ever allowed here; -1 until it states a limit
+	requests     requestUse
+	drainingAt   time.Time // Draining: since when
+	retiredFor   Reason    // Draining
 }
 
 // ID returns the number of the subchannel.
@@ -147,7 +147,7 @@ func (s *Subchannel) connected(now, epoch time.Time, jitter float64) bool {
 	if !s.move(Checking, Connecting) {
 		return false
 	}
-	s.conn = &connection{epoch: epoch, since: now, lastUse: now, jitter: jitter, afterFlap: true, limit: -1, facts: Facts{Limit: NoLimit}}
+	s.conn = &connection{epoch: epoch, since: now, lastUse: now, jitter: jitter, afterFailure: true, limit: -1, facts: Facts{Limit: NoLimit}}
 	s.instead = false
 	return true
 }
