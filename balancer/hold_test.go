@@ -45,8 +45,8 @@ func sum(calls map[int]int) (n int) {
 	return n
 }
 
-// Guards: `e.growsForOne()` in lifecycle.Endpoint.holds: RPCs that come in one burst would
-// queue behind the first. `e.connectsSoon()` there, for subchannels that are Checking, too.
+// Guards: `e.canGrow(demand)` in lifecycle.Endpoint.coming: RPCs that come in one burst would
+// queue behind the first. `e.attempts()` there, for subchannels that are Checking, too.
 // `p.Waiters.Hold(p.Waiting)` in picker.pool.holdRPC. And `d := waiting` in
 // lifecycle.Endpoint.Sample.
 func TestRPCsThatNeedMoreConnectionsGetThem(t *testing.T) {
@@ -62,36 +62,31 @@ func TestRPCsThatNeedMoreConnectionsGetThem(t *testing.T) {
 	})
 }
 
-// The others are dialled for 2 s, and a plain channel meets all these deadlines.
+// The others are dialled for 2 s. Were all held, the connection that is there would have nothing to do for most
+// of the time, as many wait for the next picker: 107 ended in time.
 //
-// Guards: `p.soonest(start, (*load.Load).QueueMoves)` in picker.pool.holdRPC; `half ||` in releasesLocked.
+// Guards: `p.Waiters.Waiting() < p.Coming*c.InFlight()` in picker.pool.holds.
 func TestAConnectionWorksWhileOthersAreDialled(t *testing.T) {
-	for _, tt := range []struct {
-		streams  uint32
-		rpcs     int
-		deadline time.Duration
-	}{{1, 1000, 1100 * time.Millisecond}, {10, 300, 40 * time.Millisecond}, {100, 1000, 15 * time.Millisecond}, {100, 5000, 60 * time.Millisecond}} {
-		opts := harness.Options{Handle: lasting(time.Millisecond), DialTime: 2 * time.Second, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(tt.streams)}}
-		story(t, `{"minSize":1,"maxSize":64}`, opts, func(t *testing.T, c client) {
-			time.Sleep(time.Minute)
-			var calls sync.WaitGroup
-			var ended atomic.Int32
-			for range tt.rpcs {
-				calls.Go(func() {
-					if c.within(tt.deadline) == nil {
-						ended.Add(1)
-					}
-				})
-			}
-			calls.Wait()
-			require.Equal(t, tt.rpcs, int(ended.Load()), "%+v", tt)
-		})
-	}
+	opts := harness.Options{Handle: lasting(time.Millisecond), DialTime: 2 * time.Second, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(1)}}
+	story(t, `{"minSize":1,"maxSize":4}`, opts, func(t *testing.T, c client) {
+		time.Sleep(time.Minute)
+		var calls sync.WaitGroup
+		var ended atomic.Int32
+		for range 1000 {
+			calls.Go(func() {
+				if c.within(time.Second) == nil {
+					ended.Add(1)
+				}
+			})
+		}
+		calls.Wait()
+		require.GreaterOrEqual(t, int(ended.Load()), 999, "a plain channel has 999")
+	})
 }
 
 // The second connection has come, and the third is on its way: five more may.
 //
-// Guards: that holds does not count the connections that come: 40 of 60.
+// Guards: `n > 0 || e.canGrow(demand)` in lifecycle.Endpoint.coming: 40 of 60.
 func TestRPCsAreHeldForAllConnectionsThatMayCome(t *testing.T) {
 	opts := harness.Options{Handle: forever, DialTime: 50 * time.Millisecond, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(10)}}
 	story(t, `{"minSize":1,"maxSize":8}`, opts, func(t *testing.T, c client) {
@@ -130,7 +125,7 @@ func TestADialThatFailsReleasesWhatItHeld(t *testing.T) {
 	})
 }
 
-// Guards: `l.free(n <= l.limit.Load()/2)` in load.Load.releaseSlow.
+// Guards: `l.free(1)` in load.Load.releaseSlow.
 func TestADialThatHangsHoldsNoRPCUp(t *testing.T) {
 	limited(t, `{"minSize":1,"maxSize":4}`, harness.Options{Handle: lasting(100 * time.Millisecond)}, func(t *testing.T, s *harness.Server, open func(int)) {
 		s.Break(harness.Hang)

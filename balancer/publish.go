@@ -36,7 +36,7 @@ const (
 // publishLocked tells gRPC the pool's state, and gives it a picker, if these are not what it
 // has already.
 func (p *pool) publishLocked(step []*endpoint, now time.Time) {
-	next := published{state: stateOf(p.endpoints.sum.state()), hold: p.endpoints.sum.holding > 0, maxQueued: load.NoMaxQueued}
+	next := published{state: stateOf(p.endpoints.sum.state()), hold: p.endpoints.sum.coming > 0, maxQueued: load.NoMaxQueued}
 	if p.cfg != nil {
 		next.picker = p.cfg.Picker
 		if p.cfg.MaxPending < config.NoPendingLimit {
@@ -97,7 +97,7 @@ func (p *pool) pickerLocked(waiting *load.Waiting, err error) balancer.Picker {
 	}
 	serving := load.Input{
 		Waiters: p.waiters, Waiting: waiting, Conns: p.endpoints.sum.ready, Suspects: p.endpoints.sum.suspect,
-		Hold: p.published.hold, MaxQueued: p.published.maxQueued,
+		Coming: p.endpoints.sum.coming, MaxQueued: p.published.maxQueued,
 	}
 	if serving.MaxQueued != load.NoMaxQueued && p.endpoints.sum.phases[lifecycle.Draining] > 0 {
 		serving.Draining = p.drainingLocked()
@@ -121,13 +121,12 @@ func (p *pool) drainingLocked() (loads []*load.Load) {
 const perHeld = 10 * time.Microsecond
 
 // releasesLocked reports whether held RPCs must pick again because places came free: an
-// attempt that hangs must not hold them up. A connection that is half empty is published at once, so each
-// publication gives streams to as many RPCs as are half of its limit. A few places are published some time after
+// attempt that hangs must not hold them up. Many are released at once, few some time after
 // the last publication: were it some time after the place came free, that would be empty meanwhile.
 func (p *pool) releasesLocked(now time.Time) bool {
-	some, half := p.waiters.Freed()
-	if half || !some {
-		return half
+	some, many := p.waiters.Freed()
+	if many || !some {
+		return many
 	}
 	held := p.waiters.Waiting() + p.waiters.HeldRetries()
 	p.schedule.nextRelease = p.schedule.lastPublished.Add(p.intervalLocked() + time.Duration(held)*perHeld)

@@ -12,10 +12,10 @@ import (
 // sum is what the endpoints of a pool come to. It is kept by difference: a step adds up only
 // the endpoints that it has planned.
 type sum struct {
-	states  [lifecycle.States]int // endpoints that the resolver lists, by state
-	holding int                   // that hold RPCs where there is no room
-	used    int                   // to which RPCs were sent of late
-	phases  phases                // of all subchannels
+	states [lifecycle.States]int // endpoints that the resolver lists, by state
+	coming int                   // connections for which RPCs are held where there is no room
+	used   int                   // to which RPCs were sent of late
+	phases phases                // of all subchannels
 
 	missing int // subchannels that the demand calls for beyond maxSize
 
@@ -36,7 +36,7 @@ type part struct {
 	used       bool
 	phases     phases
 	missing    int
-	holds      bool
+	coming     int
 	limit      int
 	limitKnown bool
 
@@ -49,7 +49,7 @@ type loads []*load.Load
 // addUp puts the present part of e in the place of the last one. It reports whether other
 // connections are READY, or suspect.
 func (x *sum) addUp(e *endpoint) (changed bool) {
-	old, now := &e.part, part{listed: !e.Removed() && !e.plan.Ended, state: e.State(), holds: e.plan.Hold, used: e.Used()}
+	old, now := &e.part, part{listed: !e.Removed() && !e.plan.Ended, state: e.State(), coming: e.plan.Coming, used: e.Used()}
 	now.phases, now.missing = e.Count(), e.Missing()
 	now.limit, now.limitKnown = e.AdvertisedLimit()
 	now.ready, now.suspect = old.ready, old.suspect
@@ -76,9 +76,7 @@ func (x *sum) add(p *part, n int) {
 		x.used += n
 	}
 	x.missing += n * p.missing
-	if p.holds {
-		x.holding += n
-	}
+	x.coming += n * p.coming
 	for phase, subchannels := range p.phases {
 		x.phases[phase] += n * subchannels
 	}

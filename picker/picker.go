@@ -3,7 +3,6 @@
 package picker
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -70,7 +69,7 @@ func (p *pool) pickFrom(start int, info balancer.PickInfo) (balancer.PickResult,
 		return p.place(c, info)
 	}
 	// Where there is room, but on a connection that is shunned, nothing would tell an RPC that is held.
-	if p.holds() && !slices.ContainsFunc(p.all, (*load.Load).HasRoom) {
+	if p.holds(start) && !slices.ContainsFunc(p.all, (*load.Load).HasRoom) {
 		return p.holdRPC(start, info)
 	}
 	return p.queue(start, info)
@@ -83,31 +82,38 @@ func (p *pool) place(c *load.Load, info balancer.PickInfo) (balancer.PickResult,
 	return c.Picked(), nil
 }
 
-// holds reports whether an RPC for which there is no room may be held. That is for a connection that is on its way,
-// or because one reached its request limit: either the server ends it now and another is made, or the policy finds
-// that it does not. Both bring a new picker.
-func (p *pool) holds() bool {
-	return p.Hold || slices.ContainsFunc(p.conns, (*load.Load).AwaitsEnd)
+// holds reports whether an RPC for which there is no room is held: as long as no more are held for each
+// connection that is on its way than others have, as if each were one of N channels. Were all held, the
+// others would be empty from the end of their RPCs to the next picker. With MaxQueued all are held, for few may
+// be queued.
+//
+// RPCs are held, too, where a connection reached its request limit: either the server ends it now and another
+// is made, or the policy finds that it does not. Both bring a new picker.
+func (p *pool) holds(start int) bool {
+	if p.Coming > 0 {
+		if p.MaxQueued != load.NoMaxQueued {
+			return true
+		}
+		if c := p.soonest(start); c.Blocked() || p.Waiters.Waiting() < p.Coming*c.InFlight() {
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.conns, (*load.Load).AwaitsEnd)
 }
 
-// holdRPC lets the RPC wait until a connection that is on its way arrives or fails, or a place comes free. But
-// where RPCs end one after the other it is queued: with it held, the connection would have nothing to do from the
-// end of its RPCs to the next picker. It looks twice, for:
+// holdRPC lets the RPC wait until a connection that is on its way arrives or fails,
+// or a place comes free. It looks twice, for:
 //   - the pick finds no place; a place comes free, and as no RPC is held that is not told;
 //     the RPC is held.
 //   - the pick finds a request limit reached by the start of another pick, which is cancelled:
 //     no new picker follows.
 func (p *pool) holdRPC(start int, info balancer.PickInfo) (balancer.PickResult, error) {
-	if c := p.soonest(start, (*load.Load).QueueMoves); c != nil && p.queueIn(c, info) {
-		p.Waiters.FreeQueued()
-		return c.Picked(), nil
-	}
 	p.Waiters.Hold(p.Waiting)
 	if c := p.reserveAny(); c != nil {
 		p.Waiting.Unhold()
 		return p.place(c, info)
 	}
-	if !p.holds() {
+	if !p.holds(start) {
 		p.Waiting.Unhold()
 		return p.queue(start, info)
 	}
@@ -116,8 +122,9 @@ func (p *pool) holdRPC(start int, info balancer.PickInfo) (balancer.PickResult, 
 }
 
 // queue lets the RPC wait in the connection where it finds a stream soonest, unless as many
-// as may wait do. If all connections drain, a newer picker is published or about to be, and gRPC
-// looks there: none is full, so no RPC is refused.
+// as may wait do. It reserves before it checks, for if it checked first two picks could see
+// one place left, and both take it; those that cancel look again. If all connections drain, a
+// newer picker is published or about to be, and gRPC looks there: none is full, so no RPC is refused.
 func (p *pool) queue(start int, info balancer.PickInfo) (balancer.PickResult, error) {
 	bounded := p.MaxQueued != load.NoMaxQueued
 	if bounded {
@@ -126,43 +133,30 @@ func (p *pool) queue(start int, info balancer.PickInfo) (balancer.PickResult, er
 		}
 	}
 	for range queueTries {
-		c := cmp.Or(p.soonest(start, func(*load.Load) bool { return true }), p.conns[start])
-		if c.Draining() {
+		least := p.soonest(start)
+		if least.Draining() {
 			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 		}
 		if bounded && p.queued() >= p.MaxQueued {
 			break
 		}
-		if c.Reserve() { // a place came free, or what failed weighs less by now
-			return p.place(c, info)
+		if least.Reserve() { // a place came free, or what failed weighs less by now
+			return p.place(least, info)
 		}
-		if p.queueIn(c, info) {
-			return c.Picked(), nil
+		if !least.ReserveQueued() {
+			return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 		}
+		if !bounded || p.queued() <= p.MaxQueued {
+			least.Queue(info.Ctx)
+			return least.Picked(), nil
+		}
+		least.CancelReserve()
 	}
 	if c := p.reserveAny(); c != nil {
 		return p.place(c, info)
 	}
-	if !bounded { // all drained meanwhile
-		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
-	}
 	p.Waiters.CountRefused()
 	return balancer.PickResult{}, p.full
-}
-
-// queueIn queues the RPC in c, unless that drains, or as many are queued as may be. It reserves before it
-// checks, for if it checked first two picks could see one place left, and both take it; those that cancel
-// look again.
-func (p *pool) queueIn(c *load.Load, info balancer.PickInfo) bool {
-	if !c.ReserveQueued() {
-		return false
-	}
-	if p.MaxQueued != load.NoMaxQueued && p.queued() > p.MaxQueued {
-		c.CancelReserve()
-		return false
-	}
-	c.Queue(info.Ctx)
-	return true
 }
 
 const queueTries = 4

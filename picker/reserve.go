@@ -83,12 +83,13 @@ func (p *pool) leastCost() (cost uint64) {
 }
 
 // soonest returns the connection in which an RPC that is queued finds a stream soonest, of those
-// that may be taken and are not shunned: of equal ones the first from start on. Nil if there is none.
-func (p *pool) soonest(start int, may func(*load.Load) bool) (soonest *load.Load) {
+// that are not shunned: of equal ones the first from start on. Unless they change meanwhile, one at least is not.
+func (p *pool) soonest(start int) *load.Load {
 	cost := p.leastCost()
+	soonest := p.conns[start]
 	for i := range p.conns {
 		c := p.conns[(start+i)%len(p.conns)]
-		if (soonest == nil || c.RelativeLoad() < soonest.RelativeLoad()) && !shuns(c, cost) && may(c) {
+		if shuns(soonest, cost) || c.RelativeLoad() < soonest.RelativeLoad() && !shuns(c, cost) {
 			soonest = c
 		}
 	}

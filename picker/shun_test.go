@@ -130,7 +130,7 @@ func failing() *pool {
 func TestAnRPCIsQueuedAndNotHeldWhereOnlyAConnectionThatFailsHasRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := failing()
-		p.Hold = true
+		p.Coming = 1
 		id, _ := pick(t, p.build(picker.LeastInFlight))
 		require.Equal(t, 1, id)
 		require.Zero(t, p.Waiters.Waiting())
@@ -152,7 +152,7 @@ func TestAnRPCIsNotRefusedForARequestLimitThatMayBeNone(t *testing.T) {
 
 // It waits for the picker of the connections that are left, if any: that one may be dialled already.
 //
-// Guards: `c.Draining()` in queue.
+// Guards: `least.Draining()` in queue.
 func TestNoRPCIsRefusedWhereTheLastConnectionIsGone(t *testing.T) {
 	p := full(2, 100)
 	p.MaxQueued = 0

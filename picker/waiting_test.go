@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/balancer"
@@ -20,7 +18,7 @@ import (
 // holding is one full connection, whose pickers hold RPCs.
 func holding() *pool {
 	p := full(1, 1)
-	p.Hold = true
+	p.Coming = 1
 	return p
 }
 
@@ -46,7 +44,7 @@ func TestAnRPCWithoutRoomIsHeldAndCounted(t *testing.T) {
 	require.Equal(t, 1, demands)
 }
 
-// Guards: `l.free(n <= l.limit.Load()/2)` in load.Load.releaseSlow.
+// Guards: `l.free(1)` in load.Load.releaseSlow.
 func TestAPlaceThatComesFreeIsTold(t *testing.T) {
 	changes := 0
 	p := holding()
@@ -54,9 +52,9 @@ func TestAPlaceThatComesFreeIsTold(t *testing.T) {
 	_ = p.one()
 	p.load(0).Done(ended)
 	require.Equal(t, 1, changes)
-	some, half := p.Waiters.Freed()
+	some, many := p.Waiters.Freed()
 	require.True(t, some)
-	require.True(t, half)
+	require.True(t, many)
 }
 
 // The last of a picker's RPCs may find its place only after the next picker was
@@ -75,12 +73,9 @@ func TestAnOutdatedPickerDoesNotMixUpTheCounts(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, p.Waiters.Waiting())
 
-	require.NoError(t, p.one(), "one has ended, so one is queued")
 	require.ErrorIs(t, p.one(), balancer.ErrNoSubConnAvailable)
 	require.Equal(t, 1, p.Waiters.Waiting())
 	p.Changed = func() { changes++ }
-	p.load(0).Done(ended)
-	require.Zero(t, changes, "the place is that of the one that is queued")
 	p.load(0).Done(ended)
 	require.Equal(t, 1, changes)
 }
@@ -101,8 +96,8 @@ func TestPlacesThatAreNewAreTold(t *testing.T) {
 	require.Zero(t, changes)
 	p.load(0).SetLimit(2)
 	require.Equal(t, 1, changes)
-	_, half := p.Waiters.Freed()
-	require.True(t, half)
+	_, many := p.Waiters.Freed()
+	require.True(t, many)
 }
 
 func TestAsManyAsMaxQueuedMayWait(t *testing.T) {
@@ -156,7 +151,7 @@ func TestRacingPicksKeepMaxQueued(t *testing.T) {
 // The second look of an RPC that is about to be held goes to suspect connections, too.
 func TestAPlaceOnASuspectConnectionIsNotMissed(t *testing.T) {
 	p := full(3, 1)
-	p.Hold = true
+	p.Coming = 1
 	p.suspect(1)
 	p.Demand = func() { p.Demand = nil; p.load(1).Done(ended) } // just after it was looked at
 	require.NoError(t, p.one())
@@ -208,7 +203,7 @@ func TestAnRPCIsHeldWhereARequestLimitIsReached(t *testing.T) {
 
 // The first of them may be all of one server, and another one the first to allow streams again.
 //
-// Guards: `p.conns[(start+i)%len(p.conns)]` in soonest.
+// Guards: `soonest := p.conns[start]` in soonest.
 func TestWhereNoServerAllowsAStreamRPCsWaitOnAnyConnection(t *testing.T) {
 	forEachBuiltIn(t, func(t *testing.T, name string) {
 		waiting := make(map[int]bool)
@@ -239,82 +234,34 @@ func TestRPCsAreQueuedEvenlyThoughSomeFailed(t *testing.T) {
 	require.Equal(t, 5, p.load(1).InFlight())
 }
 
-// An RPC that is held while others end, one after the other, would lose its turn to them.
+// As if each were one of N channels.
 //
-// Guards: `p.soonest(start, (*load.Load).QueueMoves)` in holdRPC.
-func TestAsManyRPCsAreQueuedAsHaveEndedOfLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := full(2, 4)
-		p.Hold = true
-		picker := p.build(picker.LeastInFlight)
-		held := func() bool {
-			_, err := picker.Pick(anRPC())
-			return err != nil
+// Guards: `p.Waiters.Waiting() < p.Coming*c.InFlight()` in holds.
+func TestNoMoreRPCsAreHeldForAConnectionThanAnotherHas(t *testing.T) {
+	forEachBuiltIn(t, func(t *testing.T, name string) {
+		p := full(2, 2)
+		p.Coming = 3
+		picker := p.build(name)
+		for range 36 {
+			_, _ = picker.Pick(anRPC())
 		}
-		fill := func() (queued int) {
-			for !held() {
-				queued++
-			}
-			return queued
-		}
-		require.Zero(t, fill(), "none has ended")
-		for range 3 {
-			p.load(1).Done(ended)
-		}
-		require.Equal(t, 3+3, fill(), "three found a place")
-		require.Equal(t, []int{4, 7}, []int{p.load(0).InFlight(), p.load(1).InFlight()})
-		for range 5 {
-			p.load(1).Done(ended)
-		}
-		require.Equal(t, 5+8-3, fill())
-		for range 10 {
-			p.load(1).Done(ended)
-		}
-		time.Sleep(time.Minute)
-		require.Equal(t, 2, fill(), "what ended a minute ago says nothing")
+		require.Equal(t, 8, p.load(0).InFlight())
+		require.Equal(t, 8, p.load(1).InFlight())
+		require.Equal(t, 24, p.Waiters.Waiting())
 	})
 }
 
-// They wait for longer, and may be queued, too.
-//
-// Guards: `p.Waiters.FreeQueued()` in holdRPC.
-func TestRPCsThatAreHeldPickAgainWhenLaterOnesAreQueued(t *testing.T) {
-	p := full(1, 2)
-	p.Hold = true
-	picker := p.build(picker.LeastInFlight)
-	_, _ = picker.Pick(anRPC())
-	p.load(0).Done(ended)
-	pick(t, picker)
-	p.Waiting = p.Waiters.Renew()
-	picker = p.build("least_in_flight")
-	require.True(t, p.load(0).ReserveQueued())
-	_, err := picker.Pick(anRPC())
-	require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)
-	p.load(0).Done(ended)
-	some, _ := p.Waiters.Freed()
-	require.False(t, some)
-	pick(t, picker)
-	some, half := p.Waiters.Freed()
-	require.True(t, some)
-	require.False(t, half)
-}
-
-// Guards: `p.queued() > p.MaxQueued` in queueIn, and `!l.Blocked()` in load.Load.QueueMoves.
+// Guards: `p.MaxQueued != load.NoMaxQueued` and `c.Blocked()` in holds.
 func TestAllRPCsAreHeldWhereNoneMayBeQueued(t *testing.T) {
 	for name, limit := range map[string]func(*pool){
 		"with MaxQueued":       func(p *pool) { p.MaxQueued = 0 },
 		"no stream is allowed": func(p *pool) { p.load(0).SetLimit(0) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := full(1, 2)
-			p.Hold = true
-			picker := p.build(picker.LeastInFlight)
-			_, _ = picker.Pick(anRPC())
-			p.load(0).Done(ended)
-			pick(t, picker)
-			p.Waiting = p.Waiters.Renew()
+			p := full(1, 1)
+			p.Coming = 1
 			limit(p)
-			picker = p.build("least_in_flight")
+			picker := p.build(picker.LeastInFlight)
 			for range 10 {
 				_, err := picker.Pick(anRPC())
 				require.ErrorIs(t, err, balancer.ErrNoSubConnAvailable)

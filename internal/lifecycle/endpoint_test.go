@@ -192,5 +192,5 @@ func TestANewEndpointKnowsNoLimit(t *testing.T) {
 	limit, known := s.AdvertisedLimit()
 	require.Equal(t, NoLimit, limit)
 	require.False(t, known)
-	require.False(t, s.Plan(start, 1000).Hold)
+	require.Zero(t, s.Plan(start, 1000).Coming)
 }

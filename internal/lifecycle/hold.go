@@ -8,7 +8,7 @@ import (
 )
 
 // Whether an RPC that finds every connection full may wait outside of them is decided in two
-// steps: here for the endpoint, as Plan.Hold, and for each RPC by the picker that is made
+// steps: here for the endpoint, as Plan.Coming, and for each RPC by the picker that is made
 // with it, package picker.
 
 // longestHold bounds how long RPCs are held for the end of a connection at its request limit; and for an attempt
@@ -17,48 +17,59 @@ import (
 // to hang.
 const longestHold = time.Second
 
-// holds reports whether RPCs that find every connection full are held: another one is on its way, or would be as
-// soon as an RPC waits. Where no limit is known none is ever full.
-func (e *Endpoint) holds() bool {
-	if e.removed || e.streamLimit.perConnection == NoLimit && e.requests.limit == 0 {
-		return false
+// coming returns for how many connections RPCs that find every connection full are held: those that are on
+// their way, or that would be as soon as an RPC waits. Where no limit is known none is ever full.
+func (e *Endpoint) coming() (n int) {
+	limited := e.streamLimit.perConnection != NoLimit
+	if e.removed || !limited && e.requests.limit == 0 {
+		return 0
 	}
-	return e.connectsSoon() || e.outageMayEnd() || e.growsForOne()
+	size, demand := e.Size(), 0
+	if limited {
+		demand = outgrows(e.settings, size, e.streamLimit.perConnection)
+	}
+	if demand > 0 { // it grows, as far as those that are held need it
+		size = e.settings.MaxSize
+	}
+	n = e.attempts()
+	if e.outageMayEnd() || e.outage == nil && demand > 0 && (n > 0 || e.canGrow(demand)) {
+		n = max(n, size-e.count(Ready))
+	}
+	return n
 }
 
-// connectsSoon reports whether an attempt may soon bring room. A renewal brings none, but where the old
+// attempts counts the connections that may soon be READY. A renewal brings no room, but where the old
 // connection has none, and that is sure; an attempt that takes long may hang; and those that are made one at a
 // time during an outage may fail.
-func (e *Endpoint) connectsSoon() bool {
+func (e *Endpoint) attempts() (n int) {
 	if e.outage != nil && !e.has(Ready) {
-		return false
+		return 0
 	}
 	longest := hangsAfter
 	if e.settings.MaxPending < config.NoPendingLimit {
 		longest = longestHold
 	}
-	return slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool {
+	for _, s := range e.subchannels {
 		renewal := s.renewal() && !(s.openedFor == ReasonRequests && e.requests.proven)
 		alone := e.outage != nil && e.outage.attempt == s
-		return s.Pending() && !renewal && !alone && !e.clock.reached(s.dialled.Add(longest))
-	})
+		if s.Pending() && !renewal && !alone && !e.clock.reached(s.dialled.Add(longest)) {
+			n++
+		}
+	}
+	return n
 }
 
 // outageMayEnd reports whether a connection that was made since the last failure has yet to prove itself,
 // within ProvenAfter: then those that are missing are dialled.
 func (e *Endpoint) outageMayEnd() bool {
-	return e.outage != nil && e.count(Ready) < e.Size() &&
-		slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Ready && s.conn.afterFailure })
+	return e.outage != nil && slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Ready && s.conn.afterFailure })
 }
 
-// growsForOne reports whether one RPC more than there is room for makes the endpoint grow.
-func (e *Endpoint) growsForOne() bool {
-	if e.outage != nil || e.streamLimit.perConnection == NoLimit {
-		return false
-	}
-	demand, room := outgrows(e.settings, e.Size(), e.streamLimit.perConnection), 0
+// canGrow reports whether one RPC more than there is room for makes the endpoint grow, which that demand does.
+func (e *Endpoint) canGrow(demand int) bool {
+	room := 0
 	for s := range e.in(Ready) {
 		room += s.StreamLimit()
 	}
-	return demand > 0 && room+1 >= demand
+	return room+1 >= demand
 }

@@ -39,7 +39,7 @@ type Plan struct {
 	Resolve bool
 
 	MoreDials bool      // more would dial, had they been allowed to
-	Hold      bool      // an RPC that finds no room may wait for a connection that is on its way, or that it would start
+	Coming    int       // connections on their way, or that held RPCs would start, for which RPCs that find no room are held
 	Watermark int       // plan again when a READY connection carries as many RPCs more than observed; 0 is never
 	Next      time.Time // plan again then; zero is never
 	Ended     bool      // nothing is left of a removed endpoint
@@ -97,7 +97,7 @@ func (e *Endpoint) Plan(now time.Time, dials int) Plan {
 	e.reportStreamLimit()
 	p := e.next
 	e.next = Plan{}
-	p.Hold, p.Watermark, p.Ended = e.holds(), e.watermark(), e.ended()
+	p.Coming, p.Watermark, p.Ended = e.coming(), e.watermark(), e.ended()
 	if (len(e.subchannels) > 0 || e.Used()) && e.settings.IdleTimeout > 0 {
 		e.clock.reached(e.demand.window.next)
 	}

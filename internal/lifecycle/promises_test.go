@@ -45,7 +45,7 @@ func (p *promises) mustAttempt(plan Plan) {
 	}
 	alone := p.attempt == nil || p.attempt.phase != Connecting || p.outdated(p.attempt)
 	p.must(begun == 0 || begun == 1 && alone, "in an outage %d attempts beside others", begun)
-	p.must(!plan.Hold || p.has(Ready), "in an outage RPCs are held, and none can end it")
+	p.must(plan.Coming == 0 || p.has(Ready), "in an outage RPCs are held, and none can end it")
 	p.must(p.outage.failures > 0, "an outage without failure")
 }
 

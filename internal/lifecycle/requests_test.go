@@ -146,34 +146,34 @@ func TestAConnectionThatCarriedAsManyIsRenewed(t *testing.T) {
 	s.settle()
 	s.want(Connecting, 1)
 	require.Equal(t, ReasonRequests, s.those(Connecting)[0].openedFor)
-	require.True(t, s.did.Hold, "RPCs may wait for it")
+	require.NotZero(t, s.did.Coming, "RPCs may wait for it")
 	s.connect()
 	require.Equal(t, Draining, used.phase)
 	s.want(Ready, 2)
 }
 
-// Guards: `!e.requests.proven` in checkRequestLimit, `e.requests.proven` in connectsSoon.
+// Guards: `!e.requests.proven` in checkRequestLimit, `e.requests.proven` in attempts.
 func TestNoRPCIsHeldForALimitThatIsNotProven(t *testing.T) {
 	s, used := learned(t)
 	s.requests.proven = false
 	s.facts[used].RequestsUsed = true
 	s.settle()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 	require.True(t, used.conn.requests.unawaited)
 }
 
 // Those of the connections that a server ended together come back one after the other: the first
 // would get all that waited.
 //
-// Guards: `e.requests.limit == 0` in Endpoint.holds.
+// Guards: `e.requests.limit == 0` in Endpoint.coming.
 func TestRPCsAreHeldForALostConnectionWhereTheLimitMayBeTrue(t *testing.T) {
 	s := endedTogether(t)
 	s.rise(s.those(Connecting)[0])
 	s.settle()
 	require.False(t, s.requests.proven)
-	require.True(t, s.did.Hold)
+	require.NotZero(t, s.did.Coming)
 	s.connect()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
 // Guards: `c.facts.GoAway` in checkRequestLimit.
@@ -325,5 +325,5 @@ func TestAConnectionThatTheServerEndsEarlierIsLost(t *testing.T) {
 	s.settle()
 	require.Equal(t, []string{"subchannel 1 carried as many RPCs as the server takes on a connection, after 0s"}, s.words())
 	require.Equal(t, ReasonRequests, sub.openedFor)
-	require.True(t, s.did.Hold, "a connection is on its way")
+	require.NotZero(t, s.did.Coming, "a connection is on its way")
 }

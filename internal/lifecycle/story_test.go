@@ -76,7 +76,7 @@ func (s *story) carryOut() (news bool) {
 	p := s.Plan(s.now, 1000)
 	again := s.Plan(s.now, 1000)
 	s.must(again.Done() && changes(again) == "", "a plan leaves nothing to plan, but %s", changes(again))
-	s.must(p.Hold == again.Hold && p.Watermark == again.Watermark && p.Ended == again.Ended, "%+v is as %+v", p, again)
+	s.must(p.Coming == again.Coming && p.Watermark == again.Watermark && p.Ended == again.Ended, "%+v is as %+v", p, again)
 	s.must(again.Next.IsZero() || again.Next.After(s.now), "a deadline in the past would spin")
 	if !p.Done() {
 		p.Next = again.Next // a shell plans again
@@ -161,7 +161,7 @@ func (s *story) waits(then time.Time) {
 	p := s.Plan(then, 1000)
 	after := then.Sub(s.now)
 	s.must(changes(p) == "", "a deadline before %v is missing, for %s", after, changes(p))
-	s.must(s.State() == state && p.Hold == did.Hold && p.Ended == did.Ended, "before %v another picker is to be published", after)
+	s.must(s.State() == state && p.Coming > 0 == (did.Coming > 0) && p.Ended == did.Ended, "before %v another picker is to be published", after)
 	s.must(p.Watermark == did.Watermark && notBefore(p.Next, did.Next), "in %v the plan is %+v and was %+v", after, p, did)
 }
 

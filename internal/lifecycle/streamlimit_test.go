@@ -123,22 +123,22 @@ func TestNothingConnectedIsNotNothingAllowed(t *testing.T) {
 
 // RPCs wait outside only for what will come.
 //
-// Guards: `room+1 >= demand` in Endpoint.growsForOne.
+// Guards: `room+1 >= demand` in Endpoint.canGrow.
 func TestAnEndpointHoldsOnlyIfItWouldGrow(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
-	require.False(t, s.did.Hold, "without a limit no connection is ever full")
+	require.Zero(t, s.did.Coming, "without a limit no connection is ever full")
 	s.allow(s.subchannels[0], 50)
 	s.settle()
-	require.True(t, s.did.Hold)
+	require.NotZero(t, s.did.Coming)
 	s.allow(s.subchannels[0], 5) // five RPCs and one are no reason to grow
 	s.settle()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
 // With maxPending for a second, for then more are refused; else as long as a dial may take that does not hang.
 //
-// Guards: longestHold, hangsAfter and `e.clock.reached` in Endpoint.connectsSoon.
+// Guards: longestHold, hangsAfter and `e.clock.reached` in Endpoint.attempts.
 func TestRPCsAreHeldForAnAttemptThatMayComeToSomething(t *testing.T) {
 	for pending, longest := range map[int]time.Duration{0: longestHold, config.NoPendingLimit - 1: longestHold, config.NoPendingLimit: hangsAfter} {
 		s := tell(t, "minSize=1 maxSize=2")
@@ -147,27 +147,27 @@ func TestRPCsAreHeldForAnAttemptThatMayComeToSomething(t *testing.T) {
 		s.allow(s.subchannels[0], 10)
 		s.demandOf(11)
 		s.want(Connecting, 1)
-		require.True(t, s.did.Hold)
+		require.NotZero(t, s.did.Coming)
 		s.pass(longest - 1)
-		require.True(t, s.did.Hold)
+		require.NotZero(t, s.did.Coming)
 		s.pass(1)
-		require.False(t, s.did.Hold)
+		require.Zero(t, s.did.Coming)
 	}
 }
 
-// Guards: `e.outage != nil` in connectsSoon and growsForOne.
+// Guards: `e.outage != nil` in attempts, and `e.outage == nil` in coming.
 func TestNoRPCIsHeldForAnAttemptThatFails(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
 	s.allow(s.subchannels[0], 10)
 	s.demandOf(9)
 	s.want(Connecting, 1)
-	require.True(t, s.did.Hold)
+	require.NotZero(t, s.did.Coming)
 	s.refuse()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 	s.endBackoff()
 	s.want(Connecting, 1)
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
 // The rest of the endpoint is dialled when the first connection has proved itself. Without
@@ -182,17 +182,17 @@ func TestRPCsAreHeldForWhatIsDialledWhenAnOutageEnds(t *testing.T) {
 	s.cut()
 	s.refuse()
 	s.endBackoff()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 	s.all(Connecting, func(sub *Subchannel) { s.rise(sub); s.allow(sub, 10) })
 	s.settle()
 	s.want(Ready, 1)
-	require.True(t, s.did.Hold)
+	require.NotZero(t, s.did.Coming)
 	s.facts[s.those(Ready)[0]].Answered = true
 	s.settle()
 	s.want(Connecting, 3)
-	require.True(t, s.did.Hold, "these are on their way now")
+	require.NotZero(t, s.did.Coming, "these are on their way now")
 	s.connect()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
 // Another one is READY that was dialled later, so the server is back.
@@ -213,7 +213,7 @@ func TestWhatBacksOffIsDialledAtOnceWhenAnOutageIsOver(t *testing.T) {
 		s.rise(back)
 		s.allow(back, 10)
 		s.settle()
-		require.True(t, s.did.Hold)
+		require.Equal(t, 1, s.did.Coming)
 		s.want(Backoff, 1)
 		s.facts[back].Answered = true
 		s.settle()
@@ -224,7 +224,7 @@ func TestWhatBacksOffIsDialledAtOnceWhenAnOutageIsOver(t *testing.T) {
 		}
 		require.Equal(t, Closed, refused.phase)
 		s.want(Connecting, 1)
-		require.True(t, s.did.Hold)
+		require.Equal(t, 1, s.did.Coming)
 	}
 }
 
@@ -251,23 +251,35 @@ func TestWhatBacksOffIsDialledOnceForAllThatConnect(t *testing.T) {
 	require.Equal(t, Backoff, s.subchannels[1].phase)
 }
 
+// Held RPCs would have it grow as far as maxSize, whatever is on its way already.
+//
+// Guards: `n > 0 || e.canGrow(demand)` in Endpoint.coming.
+func TestRPCsAreHeldForAllThatMayCome(t *testing.T) {
+	s := tell(t, "minSize=1 maxSize=8")
+	s.connect()
+	s.allow(s.subchannels[0], 10)
+	s.demandOf(11)
+	s.want(Connecting, 1)
+	require.Equal(t, 7, s.did.Coming)
+}
+
 // It was refused, but the others are under way still.
 //
-// Guards: that connectsSoon looks at what began before the failure, and `alone` there.
+// Guards: that attempts counts what began before the failure, and `alone` there.
 func TestRPCsAreHeldForAttemptsOfBeforeAFailure(t *testing.T) {
 	s := tell(t, "size=3")
 	s.rise(s.subchannels[0])
 	s.allow(s.subchannels[0], 10)
 	s.settle()
-	require.True(t, s.did.Hold)
+	require.Equal(t, 2, s.did.Coming)
 	s.fail(s.subchannels[1])
 	s.settle()
-	require.True(t, s.did.Hold)
+	require.Equal(t, 1, s.did.Coming)
 	s.refuse()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 	s.endBackoff()
 	s.want(Connecting, 1)
-	require.False(t, s.did.Hold, "such an attempt may fail")
+	require.Zero(t, s.did.Coming, "such an attempt may fail")
 }
 
 // Guards: `s.conn.afterFailure` in Endpoint.outageMayEnd.
@@ -280,10 +292,10 @@ func TestRPCsAreNotHeldForAnOutageThatMayNotEnd(t *testing.T) {
 	s.settle()
 	s.refuse()
 	s.want(Ready, 3)
-	require.False(t, s.did.Hold, "all three were made before the failure")
+	require.Zero(t, s.did.Coming, "all three were made before the failure")
 }
 
-// Guards: `e.count(Ready) < e.Size()` in Endpoint.outageMayEnd.
+// Guards: `size-e.count(Ready)` in Endpoint.coming.
 func TestRPCsAreNotHeldWhereNoneIsDialledWhenAnOutageEnds(t *testing.T) {
 	s := tell(t, "size=1")
 	s.refuse()
@@ -291,27 +303,27 @@ func TestRPCsAreNotHeldWhereNoneIsDialledWhenAnOutageEnds(t *testing.T) {
 	s.all(Connecting, func(sub *Subchannel) { s.rise(sub); s.allow(sub, 10) })
 	s.settle()
 	s.want(Ready, 1)
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
-// Guards: `s.renewal() && !(s.openedFor == ReasonRequests` in connectsSoon.
+// Guards: `s.renewal() && !(s.openedFor == ReasonRequests` in attempts.
 func TestARenewalIsNoReasonToHoldRPCs(t *testing.T) {
 	s := tell(t, "size=2 maxLifetime=1h")
 	s.connect()
 	s.allow(s.subchannels[0], 10)
 	s.pass(time.Hour)
 	s.want(Connecting, 1)
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
-// Guards: `e.removed` in Endpoint.holds.
+// Guards: `e.removed` in Endpoint.coming.
 func TestARemovedEndpointHoldsNothing(t *testing.T) {
 	s := tell(t, "minSize=1 maxSize=4")
 	s.connect()
 	s.allow(s.subchannels[0], 50)
 	s.SetRemoved(true)
 	s.settle()
-	require.False(t, s.did.Hold)
+	require.Zero(t, s.did.Coming)
 }
 
 // Guards: reportEvery, and `least == l.reported` in reportStreamLimit.

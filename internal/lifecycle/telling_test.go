@@ -104,7 +104,7 @@ func (tr *transcript) publication(p Plan) string {
 	if len(suspects) > 0 {
 		s += ", and " + names(suspects) + " where no other can be picked"
 	}
-	if p.Hold {
+	if p.Coming > 0 {
 		s += "; hold RPCs for which there is no room"
 	}
 	return s

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"sync/atomic"
-	"time"
 )
 
 // SetHighWatermark asks for Signals.Demand from n RPCs in flight on; 0 asks for none. It
@@ -22,8 +21,8 @@ func (l *Load) SetLimit(n int) {
 	l.settleQueue()
 	// Places that are there now: by a higher limit, or because an RPC ended while
 	// the release still knew the old one.
-	if inFlight := l.InFlight(); inFlight < n {
-		l.free(inFlight <= n/2)
+	if room := n - l.InFlight(); room > 0 {
+		l.free(room)
 	}
 }
 
@@ -33,7 +32,7 @@ func (l *Load) setSlow() {
 	if l.requestLimit.Load() != noRequestLimit {
 		setIfNew(&l.slowReleaseAt, 0) // the last RPC is told
 	} else {
-		setIfNew(&l.slowReleaseAt, limit/2)
+		setIfNew(&l.slowReleaseAt, max(limit, 1)-1)
 	}
 }
 
@@ -108,26 +107,4 @@ func (l *Load) RelativeLoad() uint64 {
 // request limit is reached, and on a connection that drains.
 func (l *Load) Blocked() bool {
 	return l.Draining() || l.limit.Load() == 0 || l.RequestLimitReached()
-}
-
-// recently is about how long an RPC waits that is queued by QueueMoves, if others go on to end as they did.
-const recently = 100 * time.Millisecond
-
-// QueueMoves reports whether fewer RPCs are queued than have ended lately: half of these are forgotten with each
-// time that recently passes. It reads the clock.
-func (l *Load) QueueMoves() bool {
-	return !l.Blocked() && uint32(l.Queued()) < l.endedLately(uint32(time.Now().UnixMilli()/recently.Milliseconds()))
-}
-
-// endedLately takes the time in units of recently. None has ended before it is called first. RPCs that never had
-// a stream do not count.
-func (l *Load) endedLately(now uint32) uint32 {
-	for {
-		old, w := l.lately.Load(), l.word.Load()
-		ended := uint32(w>>32) - uint32(w&inFlightMask)
-		n := uint32(uint64(ended-uint32(old)) >> (now - uint32(old>>32)))
-		if now == uint32(old>>32) || l.lately.CompareAndSwap(old, uint64(now)<<32|uint64(ended-n)) {
-			return n
-		}
-	}
 }

@@ -79,7 +79,6 @@ type Load struct {
 
 	_       [cacheLine]byte // picks read what is above
 	queue   queue
-	lately  atomic.Uint64 // of all RPCs that ended those that do not count (low half), and since when: see endedLately
 	id      int
 	address *resolver.Address
 }
@@ -234,6 +233,6 @@ func (l *Load) releaseSlow(n, starts uint32) {
 	case n == drainingBit:
 		call(l.signals.Changed)
 	case n < l.limit.Load() && starts < l.requestLimit.Load():
-		l.free(n <= l.limit.Load()/2)
+		l.free(1)
 	}
 }

@@ -9,13 +9,16 @@ import (
 
 // Input is all that a picker is made of. Conns and Suspects are not both empty.
 type Input struct {
-	Waiters   *Waiters
-	Waiting   *Waiting // from Waiters.Renew
-	Conns     []*Load  // READY connections in the order of round robin, oldest first
-	Suspects  []*Load  // READY connections that are taken only if none of Conns can be, in the same order
-	Draining  []*Load  // RPCs that are queued on these count under MaxQueued, too
-	Hold      bool     // another connection is on its way: RPCs for which there is no room may wait for it
-	MaxQueued int      // how many RPCs may be queued in full connections; NoMaxQueued is any number
+	Waiters  *Waiters
+	Waiting  *Waiting // from Waiters.Renew
+	Conns    []*Load  // READY connections in the order of round robin, oldest first
+	Suspects []*Load  // READY connections that are taken only if none of Conns can be, in the same order
+	Draining []*Load  // RPCs that are queued on these count under MaxQueued, too
+	// Coming is how many connections are on their way. RPCs for which there is no room are held for them,
+	// as many for each as another one has in flight; the rest is queued in the connection that has the
+	// fewest for its limit.
+	Coming    int
+	MaxQueued int // how many RPCs may be queued in full connections; NoMaxQueued is any number
 }
 
 // NoMaxQueued stands for no bound on queued RPCs.
@@ -54,10 +57,10 @@ func NewWaiters(s Signals) *Waiters { return &Waiters{signals: s} }
 // Waiting are the RPCs that one picker holds. They belong to that picker: counts of an
 // outdated one must not get mixed up with those of its successor.
 type Waiting struct {
-	held       atomic.Int64 // RPCs
-	freed      atomic.Bool  // a place came free meanwhile
-	half       atomic.Bool  // on a connection that was half empty by then
-	freedFresh atomic.Bool  // one of a fresh connection, while a transparent retry was held
+	held  atomic.Int64 // RPCs
+	freed atomic.Int64 // places that came free meanwhile
+
+	freedFresh atomic.Bool // one of a fresh connection, while a transparent retry was held
 }
 
 // Renew starts a new set of held RPCs, for the picker that is built next: when that is
@@ -69,7 +72,7 @@ func (w *Waiters) Renew() *Waiting {
 }
 
 // Waiting returns how many RPCs the present picker holds, but for those that gave up.
-func (w *Waiters) Waiting() int { return int(min(w.present().held.Load(), w.waits.held.Load())) }
+func (w *Waiters) Waiting() int { return int(w.releasable(w.present().held.Load())) }
 
 func (w *Waiters) present() *Waiting { return cmp.Or(w.waiting.Load(), &noWaiting) }
 
@@ -93,36 +96,43 @@ func (w *Waiters) Wait(ctx context.Context) {
 	}
 }
 
-// free tells the policy of a place on the connection, the first while RPCs are held, and the first on a
-// connection that is half empty by then.
-func (l *Load) free(half bool) {
-	l.waiters.free(half)
+// free counts places that came free on the connection, and tells the policy of the first one
+// and when they are enough.
+func (l *Load) free(places int) {
+	l.waiters.free(int64(places))
 	in := l.waiters.waiting.Load()
 	if in != nil && l.waiters.HeldRetries() > 0 && l.Fresh() && !in.freedFresh.Swap(true) {
 		call(l.waiters.signals.Changed)
 	}
 }
 
-// FreeQueued says that an RPC is queued that came after those that are held: they may be, too.
-func (w *Waiters) FreeQueued() { w.free(false) }
-
-func (w *Waiters) free(half bool) {
+func (w *Waiters) free(places int64) {
 	in := w.present()
-	if in.held.Load() == 0 {
+	held := in.held.Load()
+	if held == 0 {
 		return
 	}
-	if first := !in.freed.Swap(true); half && !in.half.Swap(true) || first {
+	n := in.freed.Add(places)
+	if before, e := n-places, enough(w.releasable(held)); before == 0 || before < e && n >= e {
 		call(w.signals.Changed)
 	}
 }
 
-// Freed reports whether held RPCs may find a place, and whether that is on a connection that is half empty: it is
-// worth a publication at once.
-func (w *Waiters) Freed() (some, half bool) {
+// Freed reports whether places came free that held RPCs may take, and whether so many that
+// it is worth a publication at once.
+func (w *Waiters) Freed() (some, many bool) {
 	in := w.present()
-	held := in.held.Load() > 0
-	return held && in.freed.Load() || in.freedFresh.Load(), held && in.half.Load()
+	held, freed := in.held.Load(), in.freed.Load()
+	return held > 0 && freed > 0 || in.freedFresh.Load(), held > 0 && freed >= enough(w.releasable(held))
 }
+
+// releasable is how many of the RPCs that a picker held are still there. The rest gave up.
+func (w *Waiters) releasable(held int64) int64 { return min(held, w.waits.held.Load()) }
+
+// enough is an eighth of the held RPCs: each publication makes all of them pick again, and
+// one for each place that comes free would cost the square of their number (the objection in
+// gRFC A105).
+func enough(held int64) int64 { return max(1, held/8) }
 
 // CountRefused counts an RPC that found every connection full, and failed for it.
 func (w *Waiters) CountRefused() { w.count(&w.refused) }

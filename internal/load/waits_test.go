@@ -170,13 +170,15 @@ func TestAnRPCThatFoundAStreamBeforeItWasCountedDidNotWait(t *testing.T) {
 	})
 }
 
-// The publication that so many are worth would come late.
-//
-// Guards: `w.waits.held.Load()` in Waiters.Waiting.
+// Guards: Waiters.releasable. Of the many that gave up the one that is left would wait for a
+// publication that so many are worth.
 func TestRPCsThatGaveUpDoNotDelayTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := NewWaiters(Signals{})
 		in := w.Renew()
+		l := New(w, nil)
+		l.SetLimit(1)
+		require.True(t, l.Reserve())
 		ctx, giveUp := context.WithCancel(t.Context())
 		for range 1000 {
 			rpc, cancel := context.WithCancel(ctx)
@@ -189,6 +191,9 @@ func TestRPCsThatGaveUpDoNotDelayTheOthers(t *testing.T) {
 		giveUp()
 		synctest.Wait()
 		require.Equal(t, 1, w.Waiting())
+		l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
+		_, many := w.Freed()
+		require.True(t, many, "one RPC is held, one place is free")
 	})
 }
 

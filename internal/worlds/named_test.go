@@ -81,7 +81,7 @@ func restarts() (all []namedWorld) {
 	for _, at := range []time.Duration{154 * ms, 210 * ms, 266 * ms} { // round trips are 50 ms
 		thrice.Events = append(thrice.Events, Event{At: at, What: End, Ending: Fin})
 	}
-	// Guards: `c.Draining()` in the picker's queue: the connection that ends was taken for a full one.
+	// Guards: `least.Draining()` in the picker's queue: the connection that ends was taken for a full one.
 	add("the only connection ends each time, with maxPending 0", World{
 		Servers: []Server{{Cap: 70}}, Latency: ms, Dial: 400 * ms, Warm: 3 * sec, Setting: `{"maxPending":0}`,
 		Callers: []Callers{{For: 2660 * ms, Loop: 18, Pause: 96 * ms, FailOneIn: 20, CodeOneIn: 4, Code: codes.NotFound}},
