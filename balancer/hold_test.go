@@ -62,25 +62,55 @@ func TestRPCsThatNeedMoreConnectionsGetThem(t *testing.T) {
 	})
 }
 
-// The others are dialled for 2 s. Were all held, the connection that is there would have nothing to do for most
-// of the time, as many wait for the next picker: 107 ended in time.
+// The others are dialled for 2 s, and a plain channel meets all these deadlines. At a limit of one the connection would
+// have nothing to do for most of the time, were all RPCs held for the next picker: 107 of 1,000 ended in time. At
+// one of 100 they may be, if that comes as soon as it is worth it: 299 did.
 //
-// Guards: `p.Waiters.Waiting() < p.Coming*c.InFlight()` in picker.pool.holds.
+// Guards: `p.Waiters.Waiting() < p.Coming*c.InFlight()` in picker.pool.holds; `/time.Duration(freed)` in releasesLocked.
 func TestAConnectionWorksWhileOthersAreDialled(t *testing.T) {
-	opts := harness.Options{Handle: lasting(time.Millisecond), DialTime: 2 * time.Second, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(1)}}
-	story(t, `{"minSize":1,"maxSize":4}`, opts, func(t *testing.T, c client) {
-		time.Sleep(time.Minute)
-		var calls sync.WaitGroup
-		var ended atomic.Int32
-		for range 1000 {
-			calls.Go(func() {
-				if c.within(time.Second) == nil {
-					ended.Add(1)
-				}
-			})
+	for _, tt := range []struct {
+		streams  uint32
+		rpcs     int
+		deadline time.Duration
+	}{{1, 1000, 1100 * time.Millisecond}, {10, 300, 40 * time.Millisecond}, {100, 1000, 15 * time.Millisecond}, {100, 5000, 60 * time.Millisecond}} {
+		opts := harness.Options{Handle: lasting(time.Millisecond), DialTime: 2 * time.Second, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(tt.streams)}}
+		story(t, `{"minSize":1,"maxSize":16}`, opts, func(t *testing.T, c client) {
+			time.Sleep(time.Minute)
+			var calls sync.WaitGroup
+			var ended atomic.Int32
+			for range tt.rpcs {
+				calls.Go(func() {
+					if c.within(tt.deadline) == nil {
+						ended.Add(1)
+					}
+				})
+			}
+			calls.Wait()
+			require.Equal(t, tt.rpcs, int(ended.Load()), "%+v", tt)
+		})
+	}
+}
+
+// Short RPCs end all the time, but the streams never do.
+//
+// Guards: holdRPC in picker.pool.pickFrom: those that are queued stay where they are.
+func TestStreamsBesideShortRPCsGetTheConnectionsThatCome(t *testing.T) {
+	opts := harness.Options{DialTime: 500 * time.Millisecond, Server: []grpc.ServerOption{grpc.MaxConcurrentStreams(10)}}
+	var calls atomic.Int32
+	opts.Handle = func(ctx context.Context, _ int) error {
+		if calls.Add(1) <= 60 {
+			return lasting(time.Millisecond)(ctx, 0)
 		}
-		calls.Wait()
-		require.GreaterOrEqual(t, int(ended.Load()), 999, "a plain channel has 999")
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	story(t, `{"minSize":1,"maxSize":8}`, opts, func(t *testing.T, c client) {
+		time.Sleep(time.Minute)
+		c.begin(60)
+		time.Sleep(10 * time.Millisecond)
+		c.begin(60)
+		time.Sleep(time.Minute)
+		require.EqualValues(t, 60+60, calls.Load())
 	})
 }
 

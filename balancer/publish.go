@@ -116,20 +116,21 @@ func (p *pool) drainingLocked() (loads []*load.Load) {
 	return loads
 }
 
-// perHeld bounds the picks of RPCs that are held to 100,000 a second. A pick among many full connections
-// takes longer, so intervalLocked comes on top of it.
+// perHeld is for how long a place that comes free may stay empty, for each RPC that is held; and so many places
+// as much shorter, for each publication makes all of these RPCs pick, which takes about a microsecond. A pick among
+// many full connections takes longer, so intervalLocked comes on top of it.
 const perHeld = 10 * time.Microsecond
 
-// releasesLocked reports whether held RPCs must pick again because places came free: an
-// attempt that hangs must not hold them up. Many are released at once, few some time after
-// the last publication: were it some time after the place came free, that would be empty meanwhile.
+// releasesLocked reports whether held RPCs must pick again because places came free: an attempt that hangs
+// must not hold them up. The more places there are the sooner, for each publication makes all of them pick. The time
+// counts from the last publication: were it counted from when the places came free, they would be empty meanwhile.
 func (p *pool) releasesLocked(now time.Time) bool {
-	some, many := p.waiters.Freed()
-	if many || !some {
-		return many
+	freed := p.waiters.Freed()
+	if freed == 0 {
+		return false
 	}
 	held := p.waiters.Waiting() + p.waiters.HeldRetries()
-	p.schedule.nextRelease = p.schedule.lastPublished.Add(p.intervalLocked() + time.Duration(held)*perHeld)
+	p.schedule.nextRelease = p.schedule.lastPublished.Add(p.intervalLocked() + time.Duration(held)*perHeld/time.Duration(freed))
 	return !now.Before(p.schedule.nextRelease)
 }
 

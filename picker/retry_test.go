@@ -183,8 +183,7 @@ func TestARetryThatIsHeldIsToldOfAPlaceOnAFreshConnection(t *testing.T) {
 	require.Equal(t, told, r.changed, "it is not for a place on another")
 	fresh.Done(ended)
 	require.Equal(t, told+1, r.changed)
-	some, _ := r.waiters.Freed()
-	require.True(t, some)
+	require.Equal(t, 1, r.waiters.Freed())
 	require.True(t, held())
 }
 

@@ -32,7 +32,7 @@ func (l *Load) setSlow() {
 	if l.requestLimit.Load() != noRequestLimit {
 		setIfNew(&l.slowReleaseAt, 0) // the last RPC is told
 	} else {
-		setIfNew(&l.slowReleaseAt, max(limit, 1)-1)
+		setIfNew(&l.slowReleaseAt, limit/2) // free counts the places above that
 	}
 }
 

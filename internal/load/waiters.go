@@ -3,6 +3,7 @@ package load
 import (
 	"cmp"
 	"context"
+	"math/bits"
 	"sync/atomic"
 	"time"
 )
@@ -72,7 +73,7 @@ func (w *Waiters) Renew() *Waiting {
 }
 
 // Waiting returns how many RPCs the present picker holds, but for those that gave up.
-func (w *Waiters) Waiting() int { return int(w.releasable(w.present().held.Load())) }
+func (w *Waiters) Waiting() int { return int(min(w.present().held.Load(), w.waits.held.Load())) }
 
 func (w *Waiters) present() *Waiting { return cmp.Or(w.waiting.Load(), &noWaiting) }
 
@@ -96,8 +97,8 @@ func (w *Waiters) Wait(ctx context.Context) {
 	}
 }
 
-// free counts places that came free on the connection, and tells the policy of the first one
-// and when they are enough.
+// free counts places that came free on the connection, and tells the policy of the first one, and each
+// time that there are twice as many.
 func (l *Load) free(places int) {
 	l.waiters.free(int64(places))
 	in := l.waiters.waiting.Load()
@@ -108,31 +109,25 @@ func (l *Load) free(places int) {
 
 func (w *Waiters) free(places int64) {
 	in := w.present()
-	held := in.held.Load()
-	if held == 0 {
+	if in.held.Load() == 0 {
 		return
 	}
-	n := in.freed.Add(places)
-	if before, e := n-places, enough(w.releasable(held)); before == 0 || before < e && n >= e {
+	if n := in.freed.Add(places); bits.Len64(uint64(n)) > bits.Len64(uint64(n-places)) {
 		call(w.signals.Changed)
 	}
 }
 
-// Freed reports whether places came free that held RPCs may take, and whether so many that
-// it is worth a publication at once.
-func (w *Waiters) Freed() (some, many bool) {
+// Freed returns how many places came free that held RPCs may take.
+func (w *Waiters) Freed() int {
 	in := w.present()
-	held, freed := in.held.Load(), in.freed.Load()
-	return held > 0 && freed > 0 || in.freedFresh.Load(), held > 0 && freed >= enough(w.releasable(held))
+	switch {
+	case in.held.Load() > 0 && in.freed.Load() > 0:
+		return int(in.freed.Load())
+	case in.freedFresh.Load():
+		return 1
+	}
+	return 0
 }
-
-// releasable is how many of the RPCs that a picker held are still there. The rest gave up.
-func (w *Waiters) releasable(held int64) int64 { return min(held, w.waits.held.Load()) }
-
-// enough is an eighth of the held RPCs: each publication makes all of them pick again, and
-// one for each place that comes free would cost the square of their number (the objection in
-// gRFC A105).
-func enough(held int64) int64 { return max(1, held/8) }
 
 // CountRefused counts an RPC that found every connection full, and failed for it.
 func (w *Waiters) CountRefused() { w.count(&w.refused) }

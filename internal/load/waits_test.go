@@ -170,15 +170,13 @@ func TestAnRPCThatFoundAStreamBeforeItWasCountedDidNotWait(t *testing.T) {
 	})
 }
 
-// Guards: Waiters.releasable. Of the many that gave up the one that is left would wait for a
-// publication that so many are worth.
+// The fewer are held, the sooner they pick again.
+//
+// Guards: `w.waits.held.Load()` in Waiters.Waiting.
 func TestRPCsThatGaveUpDoNotDelayTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := NewWaiters(Signals{})
 		in := w.Renew()
-		l := New(w, nil)
-		l.SetLimit(1)
-		require.True(t, l.Reserve())
 		ctx, giveUp := context.WithCancel(t.Context())
 		for range 1000 {
 			rpc, cancel := context.WithCancel(ctx)
@@ -191,10 +189,32 @@ func TestRPCsThatGaveUpDoNotDelayTheOthers(t *testing.T) {
 		giveUp()
 		synctest.Wait()
 		require.Equal(t, 1, w.Waiting())
-		l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
-		_, many := w.Freed()
-		require.True(t, many, "one RPC is held, one place is free")
 	})
+}
+
+// Each makes the publication sooner, and is worth a look at the clock once for twice as many.
+//
+// Guards: `limit/2` in setSlow, and `bits.Len64` in Waiters.free.
+func TestPlacesThatComeFreeWhileRPCsAreHeldAreCounted(t *testing.T) {
+	var told []int
+	ended := 0
+	w := NewWaiters(Signals{Changed: func() { told = append(told, ended) }})
+	l := New(w, nil)
+	l.SetLimit(100)
+	for range 100 {
+		require.True(t, l.Reserve())
+	}
+	w.Hold(w.Renew())
+	w.Wait(t.Context())
+	for ended = 1; ended <= 50; ended++ {
+		l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
+		require.Equal(t, ended, w.Freed())
+	}
+	require.Equal(t, []int{1, 2, 4, 8, 16, 32}, told)
+	l.SetLimit(150)
+	require.Equal(t, 150, w.Freed())
+	require.Len(t, told, 7)
+	w.EndWaits()
 }
 
 // A stats.Handler may put a context in the place of gRPC's.
