@@ -41,7 +41,7 @@ func (c client) callers(n, calls int) []error {
 // Guards: lifecycle's Endpoint.endedAfter; `SetRequestLimit(s.RequestLimit())` in
 // limitRequestsLocked; `(*load.Load).AwaitsEnd` in picker.pool.holds; `l.waiters.expectRetry()` in
 // load.Load.fail; that `t.OnGoAway(goAway)` in connectedLocked comes before gRPC's reader has
-// the frame; `s.conn.requestsUsed()` in lifecycle.Endpoint.urgent.
+// the frame; `e.usedUp(s.conn)` in lifecycle.Endpoint.cannotStay.
 func TestNoRPCIsLostToAServerThatEndsConnectionsAfterSoMany(t *testing.T) {
 	const callers, takes = 64, 50
 	for settings, burst := range map[string]int{

@@ -50,7 +50,7 @@ func (e *Endpoint) attempts() (n int) {
 		longest = longestHold
 	}
 	for _, s := range e.subchannels {
-		renewal := s.renewal() && !(s.openedFor == ReasonRequests && e.requests.proven)
+		renewal := s.renewal() && s.openedFor != ReasonRequests
 		alone := e.outage != nil && e.outage.attempt == s
 		if s.Pending() && !renewal && !alone && !e.clock.reached(s.dialled.Add(longest)) {
 			n++

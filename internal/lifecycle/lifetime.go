@@ -69,8 +69,8 @@ func (c *connection) expiry(s config.Config, refreshIdle bool) (at time.Time, ok
 }
 
 // cannotStay reports that a subchannel in service is to be replaced whatever its age and use.
-func (s *Subchannel) cannotStay() bool {
-	return s.conn.suspect() || s.recycle || s.conn.requestsUsed()
+func (e *Endpoint) cannotStay(s *Subchannel) bool {
+	return s.conn.suspect() || s.recycle || e.usedUp(s.conn)
 }
 
 // due reports whether the subchannel is in service and should be replaced.
@@ -78,7 +78,7 @@ func (e *Endpoint) due(s *Subchannel) bool {
 	if !s.InService() {
 		return false
 	}
-	if s.cannotStay() {
+	if e.cannotStay(s) {
 		return true
 	}
 	at, expires := s.conn.expiresAt(&e.settings)

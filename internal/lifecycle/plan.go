@@ -182,7 +182,7 @@ func (e *Endpoint) urgent() int {
 		return 1
 	}
 	for s := range e.inService() {
-		if s.cannotStay() || s.phase == NotServing && e.due(s) {
+		if e.cannotStay(s) || s.phase == NotServing && e.due(s) {
 			return 1
 		}
 	}

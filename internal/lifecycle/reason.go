@@ -42,7 +42,7 @@ func (e *Endpoint) replacedFor(s *Subchannel) Reason {
 	switch {
 	case s.conn.suspect():
 		return s.conn.suspectFor
-	case s.conn.requestsUsed():
+	case e.usedUp(s.conn):
 		return ReasonRequests
 	case s.recycle:
 		return ReasonRecycle

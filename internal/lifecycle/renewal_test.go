@@ -93,7 +93,7 @@ func TestWhatCannotWaitIsRenewedThoughAsManyDrain(t *testing.T) {
 		"unresponsive": func(s *story, sub *Subchannel) { require.True(s.t, s.ignored(sub)) },
 		"recycle":      func(s *story, sub *Subchannel) { sub.recycle = true },
 		"requests": func(s *story, sub *Subchannel) {
-			s.requests = requestLimit{limit: 100, last: 100, agreed: 1}
+			s.requests = requestLimit{limit: 100, last: 100, agreed: 1, proven: true}
 			s.facts[sub].RequestsUsed, s.facts[sub].GoAway = true, false
 			s.settle()
 			s.facts[sub].GoAway = true

@@ -5,13 +5,14 @@ import "time"
 // A requestLimit is what an endpoint knows of a server that ends each connection after the
 // same number of RPCs: nginx does, by keepalive_requests, and refuses what comes behind.
 // Two ends in a row that agree on the number make it a limit for connections that have not carried
-// as many, and for all that are made from then on: they carry no more, and are renewed when they
-// have carried these. The server says GOAWAY at that very RPC; where it does not, there is no such
-// limit. A restart may end connections that carried equally many, too. So until the server has
-// ended one that was made under the limit, it is enough for a refutation that all its RPCs have
-// ended: the GOAWAY would have come before the last answer.
+// as many, and for all that are made from then on: they carry no more. The server says GOAWAY at that
+// very RPC; where it does not, there is no such limit. A restart may end connections that carried equally
+// many, too. So the limit is proven when the server has ended a connection that was made under it. Before that
+// none is renewed for it, and it is enough for a refutation that all RPCs of one have ended: the GOAWAY would
+// have come before the last answer.
 //
-//	none ── two ends agree ──▶ limit ── a connection that carried as many is not ended ──▶ none
+//	none ── two ends agree ──▶ limit ── one made under it is ended ──▶ proven: connections are renewed
+//	  ◀──────── a connection that carried as many is not ended ──────────┘
 type requestLimit struct {
 	limit  int       // RPCs; 0 is none
 	since  time.Time // when there were two ends that agree
@@ -88,6 +89,13 @@ func (s *Subchannel) RequestLimit() int {
 
 // requestsUsed reports whether as many RPCs have started.
 func (c *connection) requestsUsed() bool { return !c.requests.reachedAt.IsZero() }
+
+// usedUp reports whether a connection is to be replaced because as many RPCs have started as may. As long as the
+// limit is not proven none is: if there is no limit the next one would be used up, too, and so on, until the
+// first of their RPCs end.
+func (e *Endpoint) usedUp(c *connection) bool {
+	return c.requestsUsed() && e.requests.proven
+}
 
 // checkRequestLimit makes the limit hold for connections that have not carried as many, and ends it if
 // one refutes it: the server does not end that in time. RPCs are held for its end if the limit is

@@ -139,7 +139,7 @@ func TestOnlyAConnectionThatWasMadeUnderTheLimitProvesIt(t *testing.T) {
 	require.False(t, s.requests.proven)
 }
 
-// Guards: `s.conn.requestsUsed()` in Subchannel.cannotStay.
+// Guards: `e.usedUp(s.conn)` in Endpoint.cannotStay.
 func TestAConnectionThatCarriedAsManyIsRenewed(t *testing.T) {
 	s, used := learned(t)
 	s.facts[used].RequestsUsed = true
@@ -152,7 +152,7 @@ func TestAConnectionThatCarriedAsManyIsRenewed(t *testing.T) {
 	s.want(Ready, 2)
 }
 
-// Guards: `!e.requests.proven` in checkRequestLimit, `e.requests.proven` in attempts.
+// Guards: `!e.requests.proven` in checkRequestLimit, `e.requests.proven` in usedUp.
 func TestNoRPCIsHeldForALimitThatIsNotProven(t *testing.T) {
 	s, used := learned(t)
 	s.requests.proven = false

@@ -306,7 +306,7 @@ func TestRPCsAreNotHeldWhereNoneIsDialledWhenAnOutageEnds(t *testing.T) {
 	require.Zero(t, s.did.Coming)
 }
 
-// Guards: `s.renewal() && !(s.openedFor == ReasonRequests` in attempts.
+// Guards: `s.renewal() && s.openedFor != ReasonRequests` in attempts.
 func TestARenewalIsNoReasonToHoldRPCs(t *testing.T) {
 	s := tell(t, "size=2 maxLifetime=1h")
 	s.connect()

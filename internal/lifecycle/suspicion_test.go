@@ -16,7 +16,7 @@ func four(t *testing.T) *story {
 	return s
 }
 
-// Guards: `s.conn.suspect()` in Subchannel.cannotStay.
+// Guards: `s.conn.suspect()` in Endpoint.cannotStay.
 func TestASuspectIsReplacedAndLeavesFirst(t *testing.T) {
 	s := four(t)
 	suspect := s.subchannels[2]
