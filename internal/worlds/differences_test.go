@@ -278,22 +278,6 @@ func (w *World) endsEvenly() time.Duration {
 	return at[1] - at[0]
 }
 
-// endsInTurn reports whether a GOAWAY ends all connections of a pool that deals RPCs in turn, as each does
-// while no RPC has ended.
-func (w *World) endsInTurn() bool {
-	return slices.ContainsFunc(w.Events, func(e Event) bool {
-		return e.What == End && !e.Ending.losesRPCs() && (w.has("round_robin") || e.At < w.slow()+w.takes()/2)
-	})
-}
-
-// takes is how long RPCs take on average, of the callers whose take longest.
-func (w *World) takes() (d time.Duration) {
-	for _, c := range w.Callers {
-		d = max(d, c.Takes)
-	}
-	return d
-}
-
 // meetAgain is how many RPCs, at most, are lost for an event that breaks all connections off just when
 // callers call again that all waited after an earlier one.
 func (w *World) meetAgain() (n int) {

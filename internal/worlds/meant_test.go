@@ -187,17 +187,11 @@ var meant = []difference{
 	},
 	{
 		name: "an even pace",
-		when: func(w *World) bool { return w.endsEvenly() > 0 || w.endsInTurn() },
-		dials: func(w *World, f, _ *figures) (n int) {
-			if pace := w.endsEvenly(); pace > 0 {
-				n = min(int(w.calls()/pace+1)*w.most(), f.rpcs/3)
-			}
-			if w.endsInTurn() { // all that come until those that come first have ended
-				n = max(n, w.come(w.handshake()+w.slow()+w.takes()*3/2)/3)
-			}
-			return n
+		when: func(w *World) bool { return w.endsEvenly() > 0 },
+		dials: func(w *World, f, _ *figures) int {
+			return min(int(w.calls()/w.endsEvenly()+1)*w.most(), f.rpcs/3)
 		},
-		reason: "a server that ends all connections three times, as long after each other, ends connections that carried equally many RPCs; one end is enough where RPCs are dealt in turn. That looks like a limit on RPCs, so connections are renewed after as many, until one carries more and is not ended",
+		reason: "a server that ends all connections three times, as long after each other, ends connections that carried equally many RPCs. That looks like a limit on RPCs, so connections are renewed after as many, until one carries more and is not ended",
 	},
 	{
 		name: "no streams for a while",
