@@ -102,20 +102,17 @@ func (p *pool) observeLocked(s *subchannel, now time.Time) {
 
 // facts is what is seen of a connection now.
 func (c *connection) facts() lifecycle.Facts {
-	// Before GoAway: a GOAWAY may drain it between the two, or come between and be followed by the
-	// last answer.
-	drained, ended := c.load.Drained(), c.load.RequestsEnded()
+	drained := c.load.Drained() // before GoAway, for a GOAWAY may drain it between the two
 	f := lifecycle.Facts{
-		InFlight:      c.observed,
-		Started:       c.load.Starts(),
-		Answered:      c.load.Answered(),
-		Failed:        c.load.Failed(),
-		Health:        c.health.get(),
-		Limit:         noLimit,
-		RequestsUsed:  c.load.RequestLimitReached(),
-		RequestsEnded: ended,
-		GoAway:        c.load.GoAwayReceived(),
-		Drained:       drained,
+		InFlight:     c.observed,
+		Started:      c.load.Starts(),
+		Answered:     c.load.Answered(),
+		Failed:       c.load.Failed(),
+		Health:       c.health.get(),
+		Limit:        noLimit,
+		RequestsUsed: c.load.RequestLimitReached(),
+		GoAway:       c.load.GoAwayReceived(),
+		Drained:      drained,
 	}
 	if t := c.transport; t != nil {
 		f.ForceClosable = true

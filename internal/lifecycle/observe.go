@@ -27,7 +27,6 @@ type Facts struct {
 	HealthStream  bool // health checking holds one of them
 	Unanswered    bool // since it was last observed, RPCs ended at their deadlines, UnresponsiveTimeout apart, and no byte came between
 	RequestsUsed  bool // as many RPCs have started as RequestLimit allows
-	RequestsEnded bool // and all of these have ended, without a GOAWAY until then
 	GoAway        bool // the server said GOAWAY
 	Drained       bool // it takes no RPC any more, and carries none
 	ForceClosable bool // the transport can be closed without gRPC

@@ -8,8 +8,7 @@ import "time"
 // as many, and for all that are made from then on: they carry no more. The server says GOAWAY at that
 // very RPC; where it does not, there is no such limit. A restart may end connections that carried equally
 // many, too. So the limit is proven when the server has ended a connection that was made under it. Before that
-// none is renewed for it, and it is enough for a refutation that all RPCs of one have ended: the GOAWAY would
-// have come before the last answer.
+// none is renewed for it, and no RPC is held.
 //
 //	none ── two ends agree ──▶ limit ── one made under it is ended ──▶ proven: connections are renewed
 //	  ◀──────── a connection that carried as many is not ended ──────────┘
@@ -125,8 +124,7 @@ func (e *Endpoint) checkRequestLimit() {
 			c.requests.unawaited = true
 			e.next.Unawaited = append(e.next.Unawaited, s)
 		}
-		refuted := c.facts.RequestsEnded && !e.requests.proven
-		if !refuted && !e.clock.reached(c.requests.reachedAt.Add(e.requests.endsWithin())) {
+		if !e.clock.reached(c.requests.reachedAt.Add(e.requests.endsWithin())) {
 			continue
 		}
 		if c.facts.RequestsUsed {

@@ -160,6 +160,8 @@ func TestNoRPCIsHeldForALimitThatIsNotProven(t *testing.T) {
 	s.settle()
 	require.Zero(t, s.did.Coming)
 	require.True(t, used.conn.requests.unawaited)
+	s.want(Connecting, 0)
+	s.want(Ready, 2)
 }
 
 // Those of the connections that a server ended together come back one after the other: the first
@@ -187,7 +189,8 @@ func TestALimitStaysWhereTheServerSaysGOAWAY(t *testing.T) {
 	require.Equal(t, 100, s.requests.limit)
 }
 
-// Guards: `min(time.Duration(r.agreed)*endsWithin, longest)`, and `*r = requestLimit{limit: end.Took, since: now}`.
+// Guards: `min(time.Duration(r.agreed)*endsWithin, longest)`, `*r = requestLimit{limit: end.Took, since: now}`, and
+// `c.requests.most == r.limit` in endedAfter.
 func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	var e Endpoint
 	ends := func(n, took int) {
@@ -205,35 +208,6 @@ func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	require.Equal(t, longestEnd, e.requests.endsWithin())
 	ends(2, 50)
 	require.Equal(t, endsWithin, e.requests.endsWithin(), "another number")
-}
-
-// Guards: `c.facts.RequestsEnded && !e.requests.proven` in checkRequestLimit, and `c.requests.most == r.limit`
-// in endedAfter.
-func TestAnswersRefuteALimitThatIsNotProven(t *testing.T) {
-	for _, proven := range []bool{false, true} {
-		s := tell(t, "size=2")
-		s.connect()
-		s.pass(time.Minute)
-		rounds := 1 // a restart
-		if proven {
-			rounds = 2
-		}
-		for range rounds {
-			for _, sub := range s.subchannels {
-				s.facts[sub].Answered = true
-				s.end(sub, End{Final: true, Took: 100})
-			}
-			s.settle()
-			s.connect()
-		}
-		used := s.facts[s.subchannels[0]]
-		used.RequestsUsed = true
-		s.settle()
-		require.False(t, s.lifted(), "RPCs are in flight")
-		used.RequestsEnded = true
-		s.settle()
-		require.Equal(t, !proven, s.lifted())
-	}
 }
 
 // Guards: requestLimit.endsWithin, and that checkRequestLimit waits for it.

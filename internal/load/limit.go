@@ -29,11 +29,7 @@ func (l *Load) SetLimit(n int) {
 func (l *Load) setSlow() {
 	limit := l.limit.Load()
 	setIfNew(&l.slowReserveAt, min(limit+1, l.highWatermark.Load()))
-	if l.requestLimit.Load() != noRequestLimit {
-		setIfNew(&l.slowReleaseAt, 0) // the last RPC is told
-	} else {
-		setIfNew(&l.slowReleaseAt, limit/2) // free counts the places above that
-	}
+	setIfNew(&l.slowReleaseAt, limit/2) // free counts the places above that
 }
 
 // setIfNew spares the cores that read the word a cache miss when nothing changes.
@@ -45,12 +41,9 @@ func setIfNew(word *atomic.Uint32, n uint32) (changed bool) {
 }
 
 // SetRequestLimit bounds how many RPCs may start on the connection in all; 0 is no bound.
-// Signals.Demand is called at the last of them, and Signals.Changed when all of them have ended.
-// It must not be called concurrently with SetLimit or SetHighWatermark.
+// Signals.Demand is called at the last of them.
 func (l *Load) SetRequestLimit(n int) (changed bool) {
-	changed = setIfNew(&l.requestLimit, cmp.Or(uint32(max(n, 0)), noRequestLimit))
-	l.setSlow()
-	return changed
+	return setIfNew(&l.requestLimit, cmp.Or(uint32(max(n, 0)), noRequestLimit))
 }
 
 const noRequestLimit = math.MaxUint32
@@ -63,13 +56,6 @@ func (l *Load) RequestLimitReached() bool { return l.Starts() >= l.requestLimit.
 func (l *Load) HasStreamOnly() bool {
 	w := l.word.Load()
 	return uint32(w) < l.limit.Load() && uint32(w>>32) >= l.requestLimit.Load()
-}
-
-// RequestsEnded reports whether as many RPCs have started as may, and all have ended. Of a
-// GOAWAY that came before the last answer GoAwayReceived tells by then.
-func (l *Load) RequestsEnded() bool {
-	w := l.word.Load()
-	return w&inFlightMask == 0 && uint32(w>>32) >= l.requestLimit.Load()
 }
 
 // AwaitNoEnd makes pickers hold no RPC for the end of the connection: as many RPCs have started, and

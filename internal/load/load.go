@@ -218,9 +218,6 @@ func (l *Load) release() {
 	w := l.word.Add(^uint64(0))
 	if n, starts := uint32(w), uint32(w>>32); n >= l.slowReleaseAt.Load() {
 		l.releaseSlow(n, starts)
-		if n == 0 && starts >= l.requestLimit.Load() {
-			call(l.signals.Changed) // see RequestsEnded
-		}
 	}
 }
 

@@ -317,20 +317,3 @@ func TestTheFirstFailureOfASecondIsTold(t *testing.T) {
 		require.EqualValues(t, 30, l.Failed(), "an answer of the application is none")
 	})
 }
-
-// Guards: `n == 0 && starts >= l.requestLimit.Load()` in release, and noRequestLimit in setSlow.
-func TestTheLastRPCUnderARequestLimitSaysSo(t *testing.T) {
-	told := 0
-	l := New(NewWaiters(Signals{Changed: func() { told++ }}), nil)
-	l.SetRequestLimit(2)
-	end := balancer.DoneInfo{BytesSent: true, BytesReceived: true}
-	require.True(t, l.Reserve())
-	l.Done(end)
-	require.Zero(t, told, "one more may start")
-	require.False(t, l.RequestsEnded())
-	require.True(t, l.Reserve())
-	require.False(t, l.RequestsEnded())
-	l.Done(end)
-	require.True(t, l.RequestsEnded())
-	require.Equal(t, 1, told)
-}
