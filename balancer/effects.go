@@ -19,10 +19,6 @@ func (p *pool) carryOutLocked(step []*endpoint, now time.Time) {
 		if e.plan.RequestLimits {
 			p.limitRequestsLocked(e)
 		}
-		for _, s := range e.plan.Unawaited {
-			p.endpoints.byID[s.ID()].conn.load.AwaitNoEnd()
-			p.schedule.republish = true
-		}
 	}
 	p.dialLocked(step, now)
 	p.publishLocked(step, now)
@@ -44,7 +40,7 @@ func (p *pool) carryOutLocked(step []*endpoint, now time.Time) {
 func (p *pool) limitRequestsLocked(e *endpoint) {
 	for _, s := range e.subchannels {
 		if s.conn != nil {
-			s.conn.load.SetRequestLimit(s.RequestLimit())
+			s.conn.load.SetRequestLimit(s.RequestLimit(), s.AwaitsEnd())
 		}
 	}
 	p.schedule.republish = true

@@ -38,7 +38,7 @@ func (c client) callers(n, calls int) []error {
 // gRPC sends an RPC that was refused again, but only once. What that costs before two
 // connections have ended is what it costs a plain channel.
 //
-// Guards: lifecycle's Endpoint.endedAfter; `SetRequestLimit(s.RequestLimit())` in
+// Guards: lifecycle's Endpoint.endedAfter; `SetRequestLimit(s.RequestLimit(), s.AwaitsEnd())` in
 // limitRequestsLocked; `(*load.Load).AwaitsEnd` in picker.pool.holds; `l.waiters.expectRetry()` in
 // load.Load.fail; that `t.OnGoAway(goAway)` in connectedLocked comes before gRPC's reader has
 // the frame; `e.usedUp(s.conn)` in lifecycle.Endpoint.cannotStay.
@@ -173,7 +173,7 @@ func TestAFalseRequestLimitDoesNotPileUpConnections(t *testing.T) {
 
 // The server has ended many connections after eight RPCs, and then ends none any more.
 //
-// Guards: `longestHold` in lifecycle.Endpoint.checkRequestLimit, and load.Load.AwaitsEnd.
+// Guards: `longestHold` in lifecycle.Endpoint.awaitsEnd, and load.Load.AwaitsEnd.
 func TestAnRPCIsHeldForTheEndOfAConnectionForASecondAtMost(t *testing.T) {
 	silent(t, `{"size":1}`, always, func(t *testing.T, c client, s *harness.SilentServer) {
 		s.Takes.Store(8)

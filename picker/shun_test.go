@@ -141,8 +141,7 @@ func TestAnRPCIsQueuedAndNotHeldWhereOnlyAConnectionThatFailsHasRoom(t *testing.
 func TestAnRPCIsNotRefusedForARequestLimitThatMayBeNone(t *testing.T) {
 	p := full(1, 100)
 	p.load(0).Done(ended)
-	p.load(0).SetRequestLimit(100)
-	p.load(0).AwaitNoEnd()
+	p.load(0).SetRequestLimit(100, false)
 	p.MaxQueued = 0
 	id, _ := pick(t, p.build(picker.LeastInFlight))
 	require.Zero(t, id)
@@ -168,8 +167,7 @@ func TestNoRPCIsRefusedWhereTheLastConnectionIsGone(t *testing.T) {
 func TestPastARequestLimitASuspectIsTakenLast(t *testing.T) {
 	p := full(2, 100)
 	for i := range 2 {
-		p.load(i).SetRequestLimit(100)
-		p.load(i).AwaitNoEnd()
+		p.load(i).SetRequestLimit(100, false)
 		p.load(i).Done(ended)
 	}
 	p.load(1).Done(ended)
@@ -183,8 +181,7 @@ func TestPastARequestLimitASuspectIsTakenLast(t *testing.T) {
 func TestPastARequestLimitTheLeastLoadedConnectionIsTaken(t *testing.T) {
 	p := full(2, 100)
 	for i := range 2 {
-		p.load(i).SetRequestLimit(100)
-		p.load(i).AwaitNoEnd()
+		p.load(i).SetRequestLimit(100, false)
 	}
 	p.load(0).Done(ended)
 	for range 50 {

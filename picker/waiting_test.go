@@ -192,7 +192,7 @@ func TestRPCsThatFindEverythingFullAreCounted(t *testing.T) {
 // Guards: `(*load.Load).AwaitsEnd` in pool.holds.
 func TestAnRPCIsHeldWhereARequestLimitIsReached(t *testing.T) {
 	p := newPool(1)
-	p.load(0).SetRequestLimit(1)
+	p.load(0).SetRequestLimit(1, true)
 	require.NoError(t, p.one())
 	require.ErrorIs(t, p.one(), balancer.ErrNoSubConnAvailable)
 	require.Equal(t, 1, p.Waiters.Waiting())

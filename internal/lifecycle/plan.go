@@ -7,13 +7,9 @@ import (
 
 // A Plan is what should be done now. Its fields are carried out in their order.
 type Plan struct {
-	// RequestLimits says that connections have another request limit. It comes before the next
-	// publication: where there is none any more, RPCs that wait because of it find a place then.
+	// RequestLimits says that connections have another request limit, or that RPCs are held for their end, or
+	// no more. It comes before the next publication: RPCs that waited because of it pick again then.
 	RequestLimits bool
-
-	// Unawaited are connections that reached their request limit and were not ended in time, or whose
-	// limit is not proven: no RPC is held for their end. They come before the publication, too.
-	Unawaited []*Subchannel
 
 	// Dial is what should connect. It comes before the publication, so that a channel
 	// never looks idle while it has work.

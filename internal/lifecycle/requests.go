@@ -8,28 +8,29 @@ import "time"
 // as many, and for all that are made from then on: they carry no more. The server says GOAWAY at that
 // very RPC; where it does not, there is no such limit. A restart may end connections that carried equally
 // many, too. So the limit is proven when the server has ended a connection that was made under it. Before that
-// none is renewed for it, and no RPC is held.
+// none is renewed for it, and no RPC is held for the end of one.
 //
-//	none ── two ends agree ──▶ limit ── one made under it is ended ──▶ proven: connections are renewed
-//	  ◀──────── a connection that carried as many is not ended ──────────┘
+//	none ── two ends agree ──▶ limit ── a connection made under it is ended ──▶ proven
+//
+// Both end when a connection that carried as many is not ended in time.
 type requestLimit struct {
 	limit  int       // RPCs; 0 is none
 	since  time.Time // when there were two ends that agree
 	last   int       // RPCs that the server took on the connection that it ended last
-	agreed int       // ends that made the limit or confirmed it
-	proven bool      // one of these was of a connection that was made under the limit
+	agreed int       // ends after as many RPCs as the one before, since there is a limit
+	proven bool      // the server ended a connection that was made under the limit
 }
 
 // leastRequestLimit is the smallest number that makes a limit: connections that a restart
 // ends when they are young may have carried equally few.
 const leastRequestLimit = 3
 
-// The server may take endsWithin to end a connection that carried as many, for each end that
-// agreed on the number, longestEnd at most: a machine may stand still for hundreds of
-// milliseconds, which refutes nothing that was seen often. RPCs do not wait for this, but no
-// longer than longestHold.
+// The server may take perEnd to end a connection that carried as many, for each end after as many RPCs as the one
+// before it, longestEnd at most: a machine may stand still for hundreds of milliseconds, which refutes
+// nothing that was seen often. If the limit is not proven that is longestHold at most, for which RPCs are held if
+// it is.
 const (
-	endsWithin = 250 * time.Millisecond
+	perEnd     = 250 * time.Millisecond
 	longestEnd = 5 * time.Second
 )
 
@@ -38,7 +39,7 @@ func (r *requestLimit) endsWithin() time.Duration {
 	if r.proven {
 		longest = longestEnd
 	}
-	return min(time.Duration(r.agreed)*endsWithin, longest)
+	return min(time.Duration(r.agreed)*perEnd, longest)
 }
 
 // A requestUse is what is known of one connection for the request limit.
@@ -46,7 +47,7 @@ type requestUse struct {
 	most      int       // RPCs that may start here in all; 0 is any number
 	startedAt time.Time // when the last one was seen to have started; zero if none was
 	reachedAt time.Time // when most were seen to have started; or zero
-	unawaited bool      // no RPC is held for its end, or no more
+	awaitEnd  bool      // RPCs are held for its end
 }
 
 // endedAfter takes how the server ended a connection.
@@ -86,20 +87,22 @@ func (s *Subchannel) RequestLimit() int {
 	return s.conn.requests.most
 }
 
+// AwaitsEnd reports whether RPCs that come then are held until the server ends the connection.
+func (s *Subchannel) AwaitsEnd() bool { return s.conn != nil && s.conn.requests.awaitEnd }
+
 // requestsUsed reports whether as many RPCs have started.
 func (c *connection) requestsUsed() bool { return !c.requests.reachedAt.IsZero() }
 
 // usedUp reports whether a connection is to be replaced because as many RPCs have started as may. As long as the
-// limit is not proven none is: if there is no limit the next one would be used up, too, and so on, until the
-// first of their RPCs end.
+// limit is not proven none is: if there is no limit the next one would be used up, too, and so on, until that is
+// known.
 func (e *Endpoint) usedUp(c *connection) bool {
 	return c.requestsUsed() && e.requests.proven
 }
 
 // checkRequestLimit makes the limit hold for connections that have not carried as many, and ends it if
-// one refutes it: the server does not end that in time. RPCs are held for its end if the limit is
-// proven, but no longer than longestHold; else only for a lost connection that is made again, and where
-// there is none they are sent, and refused once at worst.
+// one refutes it: the server does not end that in time. Where RPCs are not held for its end they are sent, and may
+// be refused once, or wait for a lost connection that is made again.
 //
 // It is not enough that the limit holds for connections that are made from then on:
 //   - a connection ends, and another is dialled and READY;
@@ -111,28 +114,31 @@ func (e *Endpoint) checkRequestLimit() {
 	}
 	for s := range e.Subchannels() {
 		c := s.conn
-		if c != nil && c.requests.most == 0 && s.InService() && c.facts.Started < uint32(e.requests.limit) {
+		if c == nil || c.facts.GoAway {
+			continue
+		}
+		if c.requests.most == 0 && s.InService() && c.facts.Started < uint32(e.requests.limit) {
 			c.requests.most, e.next.RequestLimits = e.requests.limit, true
 		}
-		if c == nil || c.facts.GoAway || !c.facts.RequestsUsed && !c.requestsUsed() {
-			continue
-		}
-		if !c.requestsUsed() {
+		if c.facts.RequestsUsed && !c.requestsUsed() {
 			c.requests.reachedAt = e.clock.now
 		}
-		if !c.requests.unawaited && (!e.requests.proven || e.clock.reached(c.requests.reachedAt.Add(longestHold))) {
-			c.requests.unawaited = true
-			e.next.Unawaited = append(e.next.Unawaited, s)
+		if c.requestsUsed() && e.clock.reached(c.requests.reachedAt.Add(e.requests.endsWithin())) {
+			if c.facts.RequestsUsed {
+				e.liftRequestLimit()
+				return
+			}
+			c.requests.reachedAt = time.Time{} // some that started got no stream, and do not count
 		}
-		if !e.clock.reached(c.requests.reachedAt.Add(e.requests.endsWithin())) {
-			continue
+		if awaitEnd := e.awaitsEnd(c); awaitEnd != c.requests.awaitEnd {
+			c.requests.awaitEnd, e.next.RequestLimits = awaitEnd, true
 		}
-		if c.facts.RequestsUsed {
-			e.liftRequestLimit()
-			return
-		}
-		c.requests.reachedAt, c.requests.unawaited = time.Time{}, false // some that started got no stream, and do not count
 	}
+}
+
+// awaitsEnd reports whether RPCs are held for the end of c, once as many have started as may.
+func (e *Endpoint) awaitsEnd(c *connection) bool {
+	return e.requests.proven && !(c.requestsUsed() && e.clock.reached(c.requests.reachedAt.Add(longestHold)))
 }
 
 // refuteDrained ends the limit if a connection that carried as many RPCs has drained without

@@ -152,14 +152,14 @@ func TestAConnectionThatCarriedAsManyIsRenewed(t *testing.T) {
 	s.want(Ready, 2)
 }
 
-// Guards: `!e.requests.proven` in checkRequestLimit, `e.requests.proven` in usedUp.
+// Guards: `e.requests.proven` in awaitsEnd and usedUp.
 func TestNoRPCIsHeldForALimitThatIsNotProven(t *testing.T) {
 	s, used := learned(t)
 	s.requests.proven = false
 	s.facts[used].RequestsUsed = true
 	s.settle()
 	require.Zero(t, s.did.Coming)
-	require.True(t, used.conn.requests.unawaited)
+	require.False(t, used.AwaitsEnd())
 	s.want(Connecting, 0)
 	s.want(Ready, 2)
 }
@@ -189,7 +189,7 @@ func TestALimitStaysWhereTheServerSaysGOAWAY(t *testing.T) {
 	require.Equal(t, 100, s.requests.limit)
 }
 
-// Guards: `min(time.Duration(r.agreed)*endsWithin, longest)`, `*r = requestLimit{limit: end.Took, since: now}`, and
+// Guards: `min(time.Duration(r.agreed)*perEnd, longest)`, `*r = requestLimit{limit: end.Took, since: now}`, and
 // `c.requests.most == r.limit` in endedAfter.
 func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 	var e Endpoint
@@ -199,15 +199,15 @@ func TestTheServerMayTakeLongerToEndAConnectionTheOftenerItDidSo(t *testing.T) {
 		}
 	}
 	ends(2, 100)
-	require.Equal(t, endsWithin, e.requests.endsWithin())
+	require.Equal(t, perEnd, e.requests.endsWithin())
 	ends(2, 100)
-	require.Equal(t, 3*endsWithin, e.requests.endsWithin())
+	require.Equal(t, 3*perEnd, e.requests.endsWithin())
 	ends(1000, 100)
 	require.Equal(t, longestHold, e.requests.endsWithin(), "not proven: they may be of one restart")
 	e.requests.proven = true
 	require.Equal(t, longestEnd, e.requests.endsWithin())
 	ends(2, 50)
-	require.Equal(t, endsWithin, e.requests.endsWithin(), "another number")
+	require.Equal(t, perEnd, e.requests.endsWithin(), "another number")
 }
 
 // Guards: requestLimit.endsWithin, and that checkRequestLimit waits for it.
@@ -239,14 +239,18 @@ func TestAUsedConnectionThatDrainsRefutesTheLimitInTime(t *testing.T) {
 	require.Zero(t, used.RequestLimit())
 }
 
-// Guards: the default of checkRequestLimit: some RPCs that started got no stream, and do not
-// count.
+// Guards: `c.requests.reachedAt = time.Time{}` in checkRequestLimit, and `awaitEnd != c.requests.awaitEnd` there.
 func TestAConnectionOnWhichStartsWereTakenBackIsUsedNoMore(t *testing.T) {
 	s, used := learned(t)
+	s.requests.agreed = 10
 	s.facts[used].RequestsUsed = true
 	s.settle()
+	require.True(t, used.AwaitsEnd())
+	s.pass(longestHold)
+	require.False(t, used.AwaitsEnd())
 	s.facts[used].RequestsUsed = false
-	s.pass(s.requests.endsWithin())
+	s.pass(s.requests.endsWithin() - longestHold)
+	require.True(t, used.AwaitsEnd())
 	require.False(t, s.lifted())
 	require.Equal(t, 100, s.requests.limit)
 	s.want(Ready, 2)

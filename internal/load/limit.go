@@ -41,9 +41,11 @@ func setIfNew(word *atomic.Uint32, n uint32) (changed bool) {
 }
 
 // SetRequestLimit bounds how many RPCs may start on the connection in all; 0 is no bound.
-// Signals.Demand is called at the last of them.
-func (l *Load) SetRequestLimit(n int) (changed bool) {
-	return setIfNew(&l.requestLimit, cmp.Or(uint32(max(n, 0)), noRequestLimit))
+// Signals.Demand is called at the last of them. awaitEnd says that RPCs that come then are held until the server
+// ends the connection.
+func (l *Load) SetRequestLimit(n int, awaitEnd bool) {
+	l.awaitEnd.Store(awaitEnd)
+	setIfNew(&l.requestLimit, cmp.Or(uint32(max(n, 0)), noRequestLimit))
 }
 
 const noRequestLimit = math.MaxUint32
@@ -58,13 +60,9 @@ func (l *Load) HasStreamOnly() bool {
 	return uint32(w) < l.limit.Load() && uint32(w>>32) >= l.requestLimit.Load()
 }
 
-// AwaitNoEnd makes pickers hold no RPC for the end of the connection: as many RPCs have started, and
-// the server did not end it in time, or it is not proven that the server does.
-func (l *Load) AwaitNoEnd() { l.unawaited.Store(true) }
-
 // AwaitsEnd reports whether RPCs are held for the end of the connection: as many have started as the
 // server takes, so it is about to end it.
-func (l *Load) AwaitsEnd() bool { return l.RequestLimitReached() && !l.unawaited.Load() }
+func (l *Load) AwaitsEnd() bool { return l.awaitEnd.Load() && l.RequestLimitReached() }
 
 // HasRoom reports whether Reserve would succeed, as far as can be told without it.
 func (l *Load) HasRoom() bool {

@@ -55,7 +55,7 @@ type history struct {
 	served         atomic.Bool // see Answered
 	goAwayReceived atomic.Bool
 	freshIn        atomic.Uint32 // see SetFresh
-	unawaited      atomic.Bool   // no RPC is held for its end
+	awaitEnd       atomic.Bool   // see SetRequestLimit
 }
 
 // A Load counts the RPCs of one connection. It belongs to the connection, not to the
@@ -89,7 +89,7 @@ func New(w *Waiters, g *GoAways) *Load {
 	l := &Load{waiters: cmp.Or(w, new(Waiters)), goAways: cmp.Or(g, new(GoAways))}
 	l.number = l.waiters.connections.Add(1)
 	l.signals = &l.waiters.signals
-	l.SetRequestLimit(0)
+	l.SetRequestLimit(0, false)
 	l.limit.Store(inFlightMask)
 	l.SetHighWatermark(0)
 	l.picked.Done = func(info balancer.DoneInfo) {

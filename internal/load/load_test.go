@@ -188,7 +188,7 @@ func TestNoTwoLoadsShareACacheLine(t *testing.T) {
 // Guards: `info.BytesSent` in New and in fail.
 func TestAnRPCThatNeverHadAStreamWasNotCarried(t *testing.T) {
 	l := New(nil, nil)
-	l.SetRequestLimit(2)
+	l.SetRequestLimit(2, false)
 	for _, err := range []error{nil, errUnavailable, status.Error(codes.DeadlineExceeded, ""), status.Error(codes.Internal, "")} {
 		for range 3 {
 			require.True(t, l.Reserve())
@@ -208,8 +208,7 @@ func TestAConnectionAtItsRequestLimitTakesNoneAndReportsNoRoom(t *testing.T) {
 	w := NewWaiters(Signals{Demand: func() { demands++ }, Changed: func() { rooms++ }})
 	l := New(w, nil)
 	l.SetLimit(2)
-	require.True(t, l.SetRequestLimit(2))
-	require.False(t, l.SetRequestLimit(2), "that is what it was")
+	l.SetRequestLimit(2, false)
 	w.Renew().held.Add(1)
 	require.True(t, l.Reserve())
 	require.False(t, l.RequestLimitReached())
@@ -221,7 +220,7 @@ func TestAConnectionAtItsRequestLimitTakesNoneAndReportsNoRoom(t *testing.T) {
 	l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
 	require.Zero(t, rooms)
 	require.True(t, l.ReserveQueued(), "where it must")
-	l.SetRequestLimit(0)
+	l.SetRequestLimit(0, false)
 	l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
 	require.Equal(t, 1, rooms)
 }
@@ -231,7 +230,7 @@ func TestAStartThatIsTakenBackIsRoomOnAConnectionAtItsRequestLimit(t *testing.T)
 	rooms := 0
 	w := NewWaiters(Signals{Changed: func() { rooms++ }})
 	l := New(w, nil)
-	l.SetRequestLimit(1)
+	l.SetRequestLimit(1, false)
 	require.True(t, l.Reserve())
 	require.False(t, l.Reserve())
 	w.Hold(w.Renew())
