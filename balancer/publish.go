@@ -116,14 +116,14 @@ func (p *pool) drainingLocked() (loads []*load.Load) {
 	return loads
 }
 
-// perHeld is for how long a place that comes free may stay empty, for each RPC that is held; and so many places
-// as much shorter, for each publication makes all of these RPCs pick, which takes about a microsecond. A pick among
-// many full connections takes longer, so intervalLocked comes on top of it.
+// RPCs that are held pick again perHeld × held ÷ places after the last publication, when places came free: each
+// publication makes all of them pick, which takes about a microsecond for each, and so many places may be empty
+// meanwhile. A pick among many full connections takes longer, so intervalLocked comes on top of it.
 const perHeld = 10 * time.Microsecond
 
 // releasesLocked reports whether held RPCs must pick again because places came free: an attempt that hangs
-// must not hold them up. The more places there are the sooner, for each publication makes all of them pick. The time
-// counts from the last publication: were it counted from when the places came free, they would be empty meanwhile.
+// must not hold them up. The time counts from the last publication: were it counted from when the places came
+// free, they would be empty meanwhile.
 func (p *pool) releasesLocked(now time.Time) bool {
 	freed := p.waiters.Freed()
 	if freed == 0 {
@@ -134,8 +134,9 @@ func (p *pool) releasesLocked(now time.Time) bool {
 	return !now.Before(p.schedule.nextRelease)
 }
 
-// wakingPicker is the picker of a pool without a READY connection: an RPC wakes it where it is idle, has an
-// attempt at once where no RPC wanted the last one, or that flapped, as in a plain channel, and waits.
+// wakingPicker is the picker of a pool without a READY connection: a pick wakes an idle pool; if no RPC wanted the
+// last attempt, or its connection ended before it counted as a success, the pool dials at once, as a plain channel
+// does; and the RPC waits.
 type wakingPicker struct{ exitIdle *signal }
 
 func (w wakingPicker) Pick(balancer.PickInfo) (balancer.PickResult, error) {

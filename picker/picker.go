@@ -83,12 +83,12 @@ func (p *pool) place(c *load.Load, info balancer.PickInfo) (balancer.PickResult,
 }
 
 // holds reports whether an RPC for which there is no room is held: as long as no more are held for each
-// connection that is on its way than others have, as if each were one of N channels. Were all held, the
+// connection that is on its way than the soonest has in flight, as if each were one of N channels. Were all held, the
 // others would be empty from the end of their RPCs to the next picker. With MaxQueued all are held, for few may
 // be queued.
 //
-// RPCs are held, too, where a connection reached its request limit: either the server ends it now and another
-// is made, or the policy finds that it does not. Both bring a new picker.
+// RPCs are held, too, where a connection reached a request limit that is proven: either the server ends it now and
+// another is made, or the policy finds that it does not. Both bring a new picker.
 func (p *pool) holds(start int) bool {
 	if p.Coming > 0 {
 		if p.MaxQueued != load.NoMaxQueued {

@@ -84,7 +84,7 @@ func (e *Endpoint) lostUnused() {
 	w := &e.demand.window
 	called := sizeFor(e.settings, max(w.peaks[0], w.peaks[1]), e.streamLimit.perConnection)
 	n := max(called, e.countInService())
-	if most := outgrows(e.settings, n, e.streamLimit.perConnection); most > 0 {
+	if most := growsFrom(e.settings, n, e.streamLimit.perConnection); most > 0 {
 		w.clip(most - 1)
 	}
 	e.sizing.previous.clip(n)

@@ -9,12 +9,11 @@ import (
 
 // Whether an RPC that finds every connection full may wait outside of them is decided in two
 // steps: here for the endpoint, as Plan.Coming, and for each RPC by the picker that is made
-// with it, package picker.
+// with it, package picker. Where it waits for the end of a connection, awaitsEnd is the first.
 
-// longestHold bounds how long RPCs are held for the end of a connection at its request limit; and for an attempt
-// where maxPending bounds how many may wait, for those that are held do not count. Then they wait in the
-// connections that are full, under maxPending. Without maxPending RPCs are held for an attempt until it is taken
-// to hang.
+// longestHold bounds how long RPCs are held for the end of a connection at its request limit, and for an attempt if
+// maxPending is set: those that are held do not count there. Without maxPending they are held until the attempt is
+// taken to hang, see hangsAfter.
 const longestHold = time.Second
 
 // coming returns for how many connections RPCs that find every connection full are held: those that are on
@@ -26,7 +25,7 @@ func (e *Endpoint) coming() (n int) {
 	}
 	size, demand := e.Size(), 0
 	if limited {
-		demand = outgrows(e.settings, size, e.streamLimit.perConnection)
+		demand = growsFrom(e.settings, size, e.streamLimit.perConnection)
 	}
 	if demand > 0 { // it grows, as far as those that are held need it
 		size = e.settings.MaxSize
@@ -65,7 +64,8 @@ func (e *Endpoint) outageMayEnd() bool {
 	return e.outage != nil && slices.ContainsFunc(e.subchannels, func(s *Subchannel) bool { return s.phase == Ready && s.conn.afterFailure })
 }
 
-// canGrow reports whether one RPC more than there is room for makes the endpoint grow, which that demand does.
+// canGrow reports whether one RPC more than the READY connections have streams for reaches that demand, the least
+// from which the endpoint grows.
 func (e *Endpoint) canGrow(demand int) bool {
 	room := 0
 	for s := range e.in(Ready) {

@@ -42,9 +42,9 @@ func unboundedSizeFor(s config.Config, demand, limit int) int {
 	return int(math.Ceil(headroom * float64(demand) / float64(perSubchannel)))
 }
 
-// outgrows returns the smallest demand that calls for more than size subchannels, or 0 if
+// growsFrom returns the smallest demand that calls for more than size subchannels, or 0 if
 // none does.
-func outgrows(s config.Config, size, limit int) int {
+func growsFrom(s config.Config, size, limit int) int {
 	perSubchannel := min(s.TargetStreams, limit)
 	if size >= s.MaxSize || perSubchannel == 0 {
 		return 0
@@ -142,7 +142,7 @@ func (e *Endpoint) markRefreshIdle() {
 // must grow, or the present part of the window must record a higher peak; 0 is never. Until one
 // connection gets its share, all of them together do not get enough.
 func (e *Endpoint) watermark() int {
-	ready, most := e.count(Ready), outgrows(e.settings, e.calledFor(), e.streamLimit.perConnection)
+	ready, most := e.count(Ready), growsFrom(e.settings, e.calledFor(), e.streamLimit.perConnection)
 	if e.removed || ready == 0 || most == 0 {
 		return 0
 	}

@@ -41,12 +41,12 @@ func TestOutgrowsIsWhereTheSizeChanges(t *testing.T) {
 		s := config.Config{MaxSize: 2 + rng.IntN(1000), TargetStreams: 1 + rng.IntN(1000)}
 		limit := 1 + rng.IntN(1000)
 		size := rng.IntN(s.MaxSize)
-		at := outgrows(s, size, limit)
+		at := growsFrom(s, size, limit)
 		require.Greater(t, sizeFor(s, at, limit), size, "%+v size %d limit %d", s, size, limit)
 		require.LessOrEqual(t, sizeFor(s, at-1, limit), size, "%+v size %d limit %d", s, size, limit)
 	}
-	assert.Zero(t, outgrows(config.Config{MaxSize: 4, TargetStreams: 100}, 4, NoLimit), "at the maximum")
-	assert.Zero(t, outgrows(config.Config{MaxSize: 4, TargetStreams: 100}, 1, 0), "with a limit of 0")
+	assert.Zero(t, growsFrom(config.Config{MaxSize: 4, TargetStreams: 100}, 4, NoLimit), "at the maximum")
+	assert.Zero(t, growsFrom(config.Config{MaxSize: 4, TargetStreams: 100}, 1, 0), "with a limit of 0")
 }
 
 func TestTheWindowRemembersAPeakForIdleTimeout(t *testing.T) {
