@@ -116,10 +116,14 @@ func (p *pool) drainingLocked() (loads []*load.Load) {
 	return loads
 }
 
-// RPCs that are held pick again perHeld × held ÷ places after the last publication, when places came free: each
-// publication makes all of them pick, which takes about a microsecond for each, and so many places may be empty
-// meanwhile. A pick among many full connections takes longer, so intervalLocked comes on top of it.
-const perHeld = 10 * time.Microsecond
+// RPCs that are held pick again some time after the last publication, when places came free: perHeld for each RPC,
+// divided by the number of these places, for each publication makes all of them pick; and perPick for each, which
+// bounds these picks to two million a second. A pick among many full connections takes longer, so intervalLocked
+// comes on top of it.
+const (
+	perPick = 500 * time.Nanosecond
+	perHeld = 10 * time.Microsecond
+)
 
 // releasesLocked reports whether held RPCs must pick again because places came free: an attempt that hangs
 // must not hold them up. The time counts from the last publication: were it counted from when the places came
@@ -130,7 +134,7 @@ func (p *pool) releasesLocked(now time.Time) bool {
 		return false
 	}
 	held := p.waiters.Waiting() + p.waiters.HeldRetries()
-	p.schedule.nextRelease = p.schedule.lastPublished.Add(p.intervalLocked() + time.Duration(held)*perHeld/time.Duration(freed))
+	p.schedule.nextRelease = p.schedule.lastPublished.Add(p.intervalLocked() + time.Duration(held)*(perPick+perHeld/time.Duration(freed)))
 	return !now.Before(p.schedule.nextRelease)
 }
 

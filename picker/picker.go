@@ -127,10 +127,8 @@ func (p *pool) holdRPC(start int, info balancer.PickInfo) (balancer.PickResult, 
 // newer picker is published or about to be, and gRPC looks there: none is full, so no RPC is refused.
 func (p *pool) queue(start int, info balancer.PickInfo) (balancer.PickResult, error) {
 	bounded := p.MaxQueued != load.NoMaxQueued
-	if bounded {
-		if c := p.reserveStream(); c != nil {
-			return p.place(c, info)
-		}
+	if c := p.reserveStream(); c != nil {
+		return p.place(c, info)
 	}
 	for range queueTries {
 		least := p.soonest(start)

@@ -149,6 +149,17 @@ func TestAnRPCIsNotRefusedForARequestLimitThatMayBeNone(t *testing.T) {
 	require.Error(t, err, "it is full")
 }
 
+// What is in flight on the full one may be streams that never end.
+//
+// Guards: that queue calls reserveStream whether RPCs are bounded or not.
+func TestAnRPCIsNotQueuedWhereARequestLimitThatMayBeNoneLeavesAStream(t *testing.T) {
+	p := full(2, 100)
+	p.load(1).Done(ended)
+	p.load(1).SetRequestLimit(100, false)
+	id, _ := pick(t, p.build(picker.LeastInFlight))
+	require.Equal(t, 1, id)
+}
+
 // It waits for the picker of the connections that are left, if any: that one may be dialled already.
 //
 // Guards: `least.Draining()` in queue.

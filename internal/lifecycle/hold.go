@@ -38,7 +38,7 @@ func (e *Endpoint) coming() (n int) {
 }
 
 // attempts counts the connections that may soon be READY. A renewal brings no room, but where the old
-// connection has none, and that is sure; an attempt that takes long may hang; and those that are made one at a
+// connection has reached its request limit; an attempt that takes long may hang; and those that are made one at a
 // time during an outage may fail.
 func (e *Endpoint) attempts() (n int) {
 	if e.outage != nil && !e.has(Ready) {

@@ -13,7 +13,7 @@ const (
 	ReasonMaxLifetime                // it reached its age
 	ReasonUnresponsive               // it answered nothing
 	ReasonOutlier                    // it failed far more RPCs than its siblings
-	ReasonRequests                   // it carried as many RPCs as the server takes on one
+	ReasonRequests                   // it carried as many RPCs as the server takes on one, which is proven
 	ReasonRecycle                    // Recycle was called
 	ReasonShrink                     // it is one more than the demand calls for
 	ReasonSettings                   // it is one more than maxSize allows now

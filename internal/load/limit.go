@@ -29,7 +29,7 @@ func (l *Load) SetLimit(n int) {
 func (l *Load) setSlow() {
 	limit := l.limit.Load()
 	setIfNew(&l.slowReserveAt, min(limit+1, l.highWatermark.Load()))
-	setIfNew(&l.slowReleaseAt, limit/2) // free counts the places above that
+	setIfNew(&l.slowReleaseAt, limit/2) // below, places that come free are not counted
 }
 
 // setIfNew spares the cores that read the word a cache miss when nothing changes.

@@ -117,7 +117,8 @@ func (w *Waiters) free(places int64) {
 	}
 }
 
-// Freed returns how many places came free that held RPCs may take.
+// Freed returns how many places came free while the present picker holds RPCs, without those below half of a
+// connection's limit; 1 if there is one for a transparent retry.
 func (w *Waiters) Freed() int {
 	in := w.present()
 	switch {
