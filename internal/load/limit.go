@@ -33,11 +33,10 @@ func (l *Load) setSlow() {
 }
 
 // setIfNew spares the cores that read the word a cache miss when nothing changes.
-func setIfNew(word *atomic.Uint32, n uint32) (changed bool) {
-	if changed = word.Load() != n; changed {
+func setIfNew(word *atomic.Uint32, n uint32) {
+	if word.Load() != n {
 		word.Store(n)
 	}
-	return changed
 }
 
 // SetRequestLimit bounds how many RPCs may start on the connection in all; 0 is no bound.
