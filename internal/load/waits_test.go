@@ -177,6 +177,9 @@ func TestRPCsThatGaveUpDoNotDelayTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := NewWaiters(Signals{})
 		in := w.Renew()
+		l := New(w, nil)
+		l.SetLimit(1)
+		require.True(t, l.Reserve())
 		ctx, giveUp := context.WithCancel(t.Context())
 		for range 1000 {
 			rpc, cancel := context.WithCancel(ctx)
@@ -189,6 +192,8 @@ func TestRPCsThatGaveUpDoNotDelayTheOthers(t *testing.T) {
 		giveUp()
 		synctest.Wait()
 		require.Equal(t, 1, w.Waiting())
+		l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
+		require.Equal(t, 1, w.Freed(), "one RPC is held, one place is free")
 	})
 }
 
