@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -154,6 +155,34 @@ func TestWhatCannotWaitIsPublishedAtOnce(t *testing.T) {
 	require.True(t, p.waitsForMoreLocked(nil, start))
 	p.waiters.HoldRetry(t.Context())
 	require.False(t, p.waitsForMoreLocked(nil, start))
+}
+
+// Guards: `perPick+perHeld/time.Duration(freed)` in releasesLocked.
+func TestHeldRPCsPickAgainTheSoonerTheMorePlacesCameFree(t *testing.T) {
+	p := newPool(silentConn{}, balancer.BuildOptions{})
+	defer p.Close()
+	p.waiters = load.NewWaiters(load.Signals{})
+	p.schedule.lastPublished = start
+	l := load.New(p.waiters, nil)
+	l.SetLimit(20)
+	for range 20 {
+		require.True(t, l.Reserve())
+	}
+	in := p.waiters.Renew()
+	for range 100 {
+		rpc, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		p.waiters.Hold(in)
+		p.waiters.Wait(rpc)
+	}
+	require.False(t, p.releasesLocked(start.Add(time.Hour)), "no place came free")
+	for freed := 1; freed <= 10; freed++ {
+		l.Done(balancer.DoneInfo{BytesSent: true, BytesReceived: true})
+		at := start.Add(100 * (perPick + perHeld/time.Duration(freed)))
+		require.False(t, p.releasesLocked(at.Add(-1)))
+		require.Equal(t, at, p.schedule.nextRelease)
+		require.True(t, p.releasesLocked(at))
+	}
 }
 
 // The wave is used up by other endpoints when a GOAWAY ends one of three connections.

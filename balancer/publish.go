@@ -118,10 +118,10 @@ func (p *pool) drainingLocked() (loads []*load.Load) {
 
 // RPCs that are held pick again some time after the last publication, when places came free: perHeld for each RPC,
 // divided by the number of these places, for each publication makes all of them pick; and perPick for each, which
-// bounds these picks to two million a second. A pick among many full connections takes longer, so intervalLocked
+// bounds these picks to four million a second. A pick among many full connections takes longer, so intervalLocked
 // comes on top of it.
 const (
-	perPick = 500 * time.Nanosecond
+	perPick = 250 * time.Nanosecond
 	perHeld = 10 * time.Microsecond
 )
 
